@@ -1,0 +1,7 @@
+# The paper has no Base on COCO: the rates and decay are those of Small, the drop path is Base's.
+_base_ = './mask_rcnn_sepvit_t_1x_coco.py'
+model = dict(
+    backbone=dict(arch='base', drop_path_rate=0.5),
+    neck=dict(in_channels=[128, 256, 512, 1024]),
+)
+optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))

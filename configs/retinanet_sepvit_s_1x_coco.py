@@ -1,0 +1,3 @@
+_base_ = './retinanet_sepvit_t_1x_coco.py'
+model = dict(backbone=dict(arch='small', drop_path_rate=0.3))
+optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))

@@ -1,0 +1,7 @@
+_base_ = './upernet_sepvit_t_ade20k.py'
+model = dict(
+    backbone=dict(arch='base', drop_path_rate=0.5),
+    decode_head=dict(in_channels=[128, 256, 512, 1024]),
+    auxiliary_head=dict(in_channels=512),
+)
+optim_wrapper = dict(optimizer=dict(weight_decay=0.03))
