@@ -1,0 +1,14 @@
+"""The SepViT model: attention, embedding, and the backbone made of them."""
+
+from .attention import SeparableAttention
+from .embedding import ConditionalPositionEncoding, OverlapPatchEmbed
+from .sepvit import SepViT, SepViTBlock, SepViTStage
+
+__all__ = [
+    'ConditionalPositionEncoding',
+    'OverlapPatchEmbed',
+    'SepViT',
+    'SepViTBlock',
+    'SepViTStage',
+    'SeparableAttention',
+]
