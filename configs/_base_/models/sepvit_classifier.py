@@ -26,9 +26,8 @@ model = dict(
         cal_acc=False,
         init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0),
     ),
-    # Always one of the two, each as often as the other.
+    # Always one of the two, each as often as the other: what mmpretrain does without `probs`.
     train_cfg=dict(
         augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)],
-        probs=[0.5, 0.5],
     ),
 )
