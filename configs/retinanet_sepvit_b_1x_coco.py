@@ -2,6 +2,6 @@
 _base_ = './retinanet_sepvit_t_1x_coco.py'
 model = dict(
     backbone=dict(arch='base', drop_path_rate=0.5),
-    neck=dict(in_channels=[256, 512, 1024]),
+    neck=dict(in_channels=[128, 256, 512, 1024]),
 )
 optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))

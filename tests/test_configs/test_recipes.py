@@ -132,8 +132,6 @@ def test_backbone(name: str) -> None:
         expected['window_token'] = 'zero'
     else:
         expected.update(window_token='learnable', single_window_psa=False, input_size=224, out_indices=[3])
-    if 'retinanet' in name:
-        expected['out_indices'] = [1, 2, 3]
     assert plain(backbone) == expected
 
 
@@ -446,12 +444,11 @@ def test_head_mask_rcnn(name: str) -> None:
 @pytest.mark.parametrize('name', named('retinanet'))
 def test_head_retinanet(name: str) -> None:
     model = load(name).model
-    # Level 1 to 3 of four: the paper's start level 1, with stage 1 not made at all.
     assert plain(model.neck) == {
         'type': 'FPN',
-        'in_channels': TABLE[name].channels[1:],
+        'in_channels': TABLE[name].channels,
         'out_channels': 256,
-        'start_level': 0,
+        'start_level': 1,
         'add_extra_convs': 'on_input',
         'num_outs': 5,
     }

@@ -11,9 +11,6 @@ model = dict(
     backbone=dict(
         type='mmsepvit.SepViT',
         arch='tiny',
-        # The paper's FPN starts at level 1. Leaving stage 1 out here is the same network, without a
-        # norm0 that gets no gradient (which stops distributed training).
-        out_indices=(1, 2, 3),
         window_token='zero',
         drop_path_rate=0.2,
         # To start from an ImageNet checkpoint trained with sepvit_t_imagenet.py:
@@ -21,9 +18,9 @@ model = dict(
     ),
     neck=dict(
         type='FPN',
-        in_channels=[192, 384, 768],
+        in_channels=[96, 192, 384, 768],
         out_channels=256,
-        start_level=0,
+        start_level=1,
         add_extra_convs='on_input',
         num_outs=5,
     ),
