@@ -51,8 +51,8 @@ def main() -> int:
     counts = Counts()
     print(f'{root.resolve()}: {"written" if drawn else "already there"}, seed {args.seed}')
     print(f'  ade       {counts.train} training and {counts.val} validation scenes')
-    print(f'  coco      the same scenes with instances')
-    print(f'  imagenet  {counts.class_train} training and {counts.class_val} validation images a class, 8 classes')
+    print('  coco      the same scenes with instances')
+    print(f'  imagenet  {counts.class_train} training and {counts.class_val} validation images a class')
     return 0
 
 

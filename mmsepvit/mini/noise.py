@@ -33,7 +33,10 @@ class Noise:
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self._lattice = rng.random((_PERIOD, _PERIOD))
+        lattice = rng.random((_PERIOD, _PERIOD))
+        # One row and column more than a period, so that the right and lower neighbours of a cell
+        # are at fixed distances in the flat table.
+        self._table = np.pad(lattice, ((0, 1), (0, 1)), mode='wrap').ravel()
 
     def __call__(self, u: np.ndarray, v: np.ndarray, offset: float = 0.0) -> np.ndarray:
         """Evaluate at points given in lattice cells.
@@ -52,13 +55,13 @@ class Noise:
         weight_u, weight_v = u - floor_u, v - floor_v
         weight_u = weight_u * weight_u * (3.0 - 2.0 * weight_u)
         weight_v = weight_v * weight_v * (3.0 - 2.0 * weight_v)
-        left = floor_u.astype(np.int64) % _PERIOD
-        top = floor_v.astype(np.int64) % _PERIOD
-        right, bottom = (left + 1) % _PERIOD, (top + 1) % _PERIOD
-        table = self._lattice
-        upper = table[top, left] * (1.0 - weight_u) + table[top, right] * weight_u
-        lower = table[bottom, left] * (1.0 - weight_u) + table[bottom, right] * weight_u
-        return upper * (1.0 - weight_v) + lower * weight_v
+        stride = _PERIOD + 1
+        cell = (floor_v.astype(np.int64) % _PERIOD) * stride + floor_u.astype(np.int64) % _PERIOD
+        corner = self._table.take(cell)
+        upper = corner + (self._table.take(cell + 1) - corner) * weight_u
+        corner = self._table.take(cell + stride)
+        lower = corner + (self._table.take(cell + stride + 1) - corner) * weight_u
+        return upper + (lower - upper) * weight_v
 
     def fractal(self, u: np.ndarray, v: np.ndarray, octaves: int = 3, offset: float = 0.0) -> np.ndarray:
         """Sum of octaves, each of half the size and half the strength, in [0, 1)."""

@@ -51,52 +51,63 @@ class _Canvas:
         self.instances = np.zeros((scene.height, scene.width), dtype=np.uint8)
         self.fade = _rgb(scene.sky[1])  # what distant things fade into
 
+    def _above(self) -> tuple[slice, slice]:
+        """The rows that the sky and the mountains lie in."""
+        return slice(0, int(self.scene.horizon) + 1), slice(None)
+
     def draw_sky(self) -> None:
-        scene = self.scene
-        down = np.clip(self.y / scene.horizon, 0.0, 1.0)
-        colour = _blend(_rgb(scene.sky[0])[None, None], self.fade, down)
+        scene, rows = self.scene, self._above()
+        x, y = self.x[rows], self.y[rows]
+        down = np.clip(y / scene.horizon, 0.0, 1.0)
+        colour = _blend(_rgb(scene.sky[0]), self.fade, down)
         if scene.clouds > 0.0:
-            puff = self.noise.fractal(self.x / 34.0, self.y / 15.0, 3, offset=11.0)
-            colour = _blend(colour, np.array([0.96, 0.96, 0.97]), smoothstep((puff - 0.5) * 5.0) * scene.clouds)
-        self.colour[:] = colour
+            puff = self.noise.fractal(x / 34.0, y / 15.0, 3, offset=11.0)
+            white = np.array([0.96, 0.96, 0.97])
+            colour = _blend(colour, white, smoothstep((puff - 0.5) * 5.0) * scene.clouds)
+        self.colour[rows] = colour
         self.classes[:] = CLASS_INDEX['sky']
 
     def draw_ridge(self) -> None:
-        scene, ridge = self.scene, self.scene.ridge
+        scene, ridge, rows = self.scene, self.scene.ridge, self._above()
         if ridge is None:
             return
+        x, y = self.x[rows], self.y[rows]
         peaks = np.asarray(ridge.peaks)
-        place = self.x / scene.width * (len(peaks) - 1)
+        place = x[:1] / scene.width * (len(peaks) - 1)
         left = np.clip(np.floor(place).astype(np.int64), 0, len(peaks) - 2)
         part = place - left
         top = peaks[left] * (1.0 - part) + peaks[left + 1] * part
-        rough = self.noise.fractal(self.x / 14.0, self.x * 0.0, 3, offset=21.0) - 0.5
+        rough = self.noise.fractal(x[:1] / 14.0, 0.0, 3, offset=21.0) - 0.5
         top = (top + 0.14 * rough) * scene.horizon
-        up = scene.horizon - self.y
+        up = scene.horizon - y
         inside = (up >= 0.0) & (up < top)
         # Facets: the difference of two shifted samples is a slope towards or from the light.
-        u, v = self.x / 9.0, self.y / 12.0
+        u, v = x / 9.0, y / 12.0
         slope = self.noise.fractal(u + 0.6, v - 0.3, 3, 31.0) - self.noise.fractal(u, v, 3, 31.0)
         shade = 1.0 + slope * (2.2 if scene.light.sun_x > 0.0 else -2.2)
-        colour = _blend(_rgb(ridge.colour)[None, None], _rgb(ridge.second), smoothstep(up / (top + 1.0)))
-        jag = 0.25 * (self.noise(self.x / 4.0, self.y / 5.0, 41.0) - 0.5)
-        snow = smoothstep((up / (top + 1.0) + jag - ridge.snow) * 9.0 + 0.5) * (ridge.snow < 1.0)
-        colour = _blend(colour, np.array([0.93, 0.94, 0.97]), snow * 0.9) * shade[..., None]
-        colour = _blend(colour, self.fade, scene.light.haze * 0.8)
-        self.colour[inside] = colour[inside]
-        self.classes[inside] = CLASS_INDEX['mountain']
+        climb = up / (top + 1.0)
+        colour = _blend(_rgb(ridge.colour), _rgb(ridge.second), smoothstep(climb))
+        if ridge.snow < 1.0:
+            jag = 0.25 * (self.noise(x / 4.0, y / 5.0, 41.0) - 0.5)
+            snow = smoothstep((climb + jag - ridge.snow) * 9.0 + 0.5)
+            colour = _blend(colour, np.array([0.93, 0.94, 0.97]), snow * 0.9)
+        colour = _blend(colour * shade[..., None], self.fade, scene.light.haze * 0.8)
+        self.colour[rows][inside] = colour[inside]
+        self.classes[rows][inside] = CLASS_INDEX['mountain']
 
     def draw_ground(self, ground: Ground) -> None:
         scene = self.scene
-        inside = ground.covers(self.x, self.y, scene)
-        depth = np.clip((self.y - scene.horizon) / (scene.height - scene.horizon), 0.0, 1.0)
-        factor, mix = ground_texture(ground, scene, self.noise, self.x, self.y, depth)
-        colour = _blend(_rgb(ground.colour)[None, None], _rgb(ground.second), mix)
-        patches = 0.85 + 0.3 * self.noise(self.x / 40.0, depth * 4.0, offset=5.0)
+        rows = slice(int(scene.horizon), scene.height), slice(None)
+        x, y = self.x[rows], self.y[rows]
+        inside = ground.covers(x, y, scene)
+        depth = np.clip((y - scene.horizon) / (scene.height - scene.horizon), 0.0, 1.0)
+        factor, mix = ground_texture(ground, scene, self.noise, x, y, depth)
+        colour = _blend(_rgb(ground.colour), _rgb(ground.second), mix)
+        patches = 0.85 + 0.3 * self.noise(x / 40.0, depth * 4.0, offset=5.0)
         colour = colour * (factor * patches)[..., None]
         colour = _blend(colour, self.fade, scene.light.haze * 0.6 * (1.0 - depth) * (1.0 - depth))
-        self.colour[inside] = colour[inside]
-        self.classes[inside] = CLASS_INDEX[ground.name]
+        self.colour[rows][inside] = colour[inside]
+        self.classes[rows][inside] = CLASS_INDEX[ground.name]
 
     def draw_shadow(self, thing: Thing) -> None:
         """Darken the ground beside an object's feet, away from the sun."""
@@ -137,7 +148,7 @@ class _Canvas:
             distance = part.shape.distance(x, y) * scale_y
             cover = np.clip(0.5 - distance, 0.0, 1.0)
             factor, mix = object_texture(part.texture, self.noise, x, y, number)
-            colour = _blend(_rgb(part.colour)[None, None], _rgb(part.second), mix)
+            colour = _blend(_rgb(part.colour), _rgb(part.second), mix)
             # Rounded shading: bright towards the sun, dark below, darker at the part's rim.
             lateral = (x - middle_x) / half * direction * light.sun_x
             rim = smoothstep(-distance / (0.08 * thing.size + 1.0))

@@ -264,9 +264,9 @@ _HEIGHTS = {
     'person': (0.85, 1.1),
     'car': (0.75, 0.95),
     'sheep': (0.55, 0.75),
-    'elephant': (1.2, 1.7),
+    'elephant': (1.0, 1.3),
     'zebra': (0.8, 1.05),
-    'tree': (1.6, 3.2),
+    'tree': (1.4, 2.6),
     'building': (1.8, 3.5),
     'clutter': (0.3, 0.8),
 }
@@ -276,7 +276,7 @@ _WIDE = {'person': (0.8, 1.25), 'tree': (0.7, 1.4), 'building': (0.7, 1.8), 'clu
 def _thing(p: _Painter, name: str, x: float, y: float, size: float, group: int = -1) -> Thing:
     main = p.colour(name)
     if name == 'person':
-        colours = (main, p.colour(name), p.colour('skin', 0.8), p.colour('hair'))
+        colours = (main, p.colour(name), p.colour('skin', 0.9), p.colour('hair'))
     elif name == 'tree':
         colours = (main, p.colour('clutter', 0.7))
     elif name == 'building':
@@ -304,7 +304,7 @@ def _things(p: _Painter, scene: Scene, focus: str | None) -> list[Thing]:
     height, width, horizon = scene.height, scene.width, scene.horizon
     depth = height - horizon
     # The nearest person (depth 1) is this tall; the horizon is at a part of a person's height.
-    near_size = height * p.uniform(0.5, 0.95)
+    near_size = height * p.uniform(0.4, 0.8)
 
     def size_at(name: str, y: float) -> float:
         perspective = 0.18 + 0.82 * (y - horizon) / depth
@@ -402,7 +402,7 @@ def sample_scene(seed: int, index: int, focus: str | None = None) -> Scene:
     elif focus == 'water':
         horizon = height * p.uniform(0.25, 0.5)
     else:
-        horizon = height * p.uniform(0.28, 0.55)
+        horizon = height * p.uniform(0.32, 0.6)
     sky = p.colour('sky')
     with_ridge = focus == 'mountain' or p.chance(0.5 if focus is None else 0.25)
     bare = Scene(
