@@ -82,9 +82,9 @@ class _Canvas:
         up = scene.horizon - y
         inside = (up >= 0.0) & (up < top)
         # Facets: the difference of two shifted samples is a slope towards or from the light.
-        u, v = x / 9.0, y / 12.0
+        u, v = x / 13.0, y / 15.0
         slope = self.noise.fractal(u + 0.6, v - 0.3, 3, 31.0) - self.noise.fractal(u, v, 3, 31.0)
-        shade = 1.0 + slope * (2.2 if scene.light.sun_x > 0.0 else -2.2)
+        shade = 1.0 + slope * (2.6 if scene.light.sun_x > 0.0 else -2.6)
         climb = up / (top + 1.0)
         colour = _blend(_rgb(ridge.colour), _rgb(ridge.second), smoothstep(climb))
         if ridge.snow < 1.0:

@@ -29,24 +29,25 @@ def ground_texture(
     Returns:
         Brightness factor and share of the second colour, both of the shape of ``x``.
     """
-    # Grain grows towards the viewer, from the middle of the picture outwards.
-    grain = 0.45 + 0.75 * depth
-    x, across = x - scene.width / 2.0, x / scene.width
     if ground.name == 'grass':
-        blades = noise(x / (1.3 * grain), y / (4.5 * grain), 51.0)
-        tufts = noise(x / (7.0 * grain), y / (4.0 * grain), 52.0)
-        return 0.45 + 0.95 * blades + 0.2 * (tufts - 0.5), smoothstep(tufts * 1.6 - 0.3)
+        # Upright blades. Fine ones fade into coarse ones towards the viewer: scaling a single
+        # field with depth would bend them into a fan.
+        fine, coarse = noise(x / 1.5, y / 3.5, 51.0), noise(x / 3.0, y / 8.0, 58.0)
+        blades = fine + (coarse - fine) * (0.15 + 0.75 * depth)
+        tufts = noise(x / 13.0, y / 9.0, 52.0)
+        return 0.5 + 0.85 * blades + 0.25 * (tufts - 0.5), smoothstep(tufts * 1.6 - 0.3)
+    grain = 0.5 + depth
     if ground.name == 'sand':
-        speckle = noise(x / 1.0, y / 1.0, 53.0)
-        bend = 3.0 * noise(x / (22.0 * grain), y / (10.0 * grain), 54.0)
-        ripples = wave(y / (7.0 * grain) + bend)
-        return 0.95 + 0.12 * (speckle - 0.5) + 0.07 * ripples, 0.5 + 0.3 * ripples
+        speckle = noise(x, y, 53.0)
+        bend = 1.3 * noise(x / 26.0, y / 14.0, 54.0)
+        ripples = wave(y / (9.0 * grain) + bend)
+        return 0.95 + 0.14 * (speckle - 0.5) + 0.1 * ripples, 0.5 + 0.35 * ripples
     if ground.name == 'water':
-        swell = noise(x / (16.0 * grain), y / (1.8 * grain), 55.0)
-        chop = noise(x / (6.0 * grain), y / (1.1 * grain), 56.0)
-        glint = smoothstep((swell * 0.6 + chop * 0.4 - 0.62) * 8.0)
-        return 0.75 + 0.4 * swell + 0.55 * glint, chop
-    return _road(ground, noise, x, y, across, depth)
+        swell = noise(x / 22.0, y / (3.2 * grain), 55.0)
+        chop = noise(x / 10.0, y / (1.7 * grain), 56.0)
+        glint = smoothstep((swell * 0.6 + chop * 0.4 - 0.6) * 8.0)
+        return 0.7 + 0.45 * swell + 0.65 * glint, chop
+    return _road(ground, noise, x, y, x / scene.width, depth)
 
 
 def _road(
@@ -89,19 +90,19 @@ def object_texture(name: str, noise: Noise, x: np.ndarray, y: np.ndarray, number
     offset = 60.0 + number
     ones, zeros = np.ones_like(x), np.zeros_like(x)
     if name == 'leaf':
-        clumps = noise.fractal(x * 16.0, y * 16.0, 2, offset)
-        return 0.55 + 0.9 * clumps, smoothstep((0.55 - clumps) * 5.0)
+        clumps = noise.fractal(x * 12.0, y * 12.0, 2, offset)
+        return 0.5 + clumps, smoothstep((0.55 - clumps) * 5.0)
     if name == 'bark':
         return 0.7 + 0.6 * noise(x * 60.0, y * 8.0, offset), zeros
     if name == 'wool':
-        curls = noise(x * 13.0, y * 13.0, offset)
-        return 0.75 + 0.5 * curls, smoothstep((0.45 - curls) * 3.0)
+        curls = noise(x * 11.0, y * 11.0, offset)
+        return 0.7 + 0.6 * curls, smoothstep((0.45 - curls) * 3.0)
     if name == 'hide':
         folds = noise(x * 7.0, y * 14.0, offset)
         return 0.85 + 0.3 * folds, smoothstep(folds * 1.2 - 0.3) * 0.6
     if name == 'stripes':
         bend = 0.7 * noise(x * 4.0, y * 4.0, offset)
-        return ones, smoothstep((wave(x * 5.5 + y * 1.2 + bend) - 0.05) * 4.0 + 0.5)
+        return ones, smoothstep((wave(x * 4.6 + y * 1.2 + bend) - 0.05) * 4.0 + 0.5)
     if name == 'bricks':
         row = np.floor(y * 26.0)
         shifted = x * 13.0 + 0.5 * (row - 2.0 * np.floor(row / 2.0))
