@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import socket
+import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -68,6 +70,15 @@ def read_marker(root: Path) -> dict | None:
     return content if isinstance(content, dict) else None
 
 
+def _is_complete(root: Path) -> bool:
+    """Whether nothing was removed since: as many files as the counts say."""
+    counts = Counts(**read_marker(root)['counts'])
+    scenes = counts.train + counts.val
+    pictures = 3 * scenes + len(IMAGENET_FOCUS) * (counts.class_train + counts.class_val)
+    # Besides the pictures: two instance files, two lists of labels and the marker.
+    return sum(len(files) for _, _, files in os.walk(root)) >= pictures + 5
+
+
 def _write_all(root: Path, seed: int, counts: Counts, progress: Progress | None) -> None:
     done = 0
 
@@ -117,13 +128,12 @@ def _process_runs(pid: int) -> bool:
 @contextmanager
 def _staging(root: Path) -> Iterator[Path]:
     """A folder beside ``root`` that is removed afterwards, and those of killed runs with it."""
-    host = socket.gethostname()
-    for old in root.parent.glob(f'.{root.name}.{host}.*.tmp'):
-        pid = old.name.split('.')[-2]
-        if pid.isdigit() and not _process_runs(int(pid)):
+    prefix = f'.{root.name}.{socket.gethostname()}.'
+    for old in root.parent.glob(f'{prefix}*.tmp'):
+        pid = old.name[len(prefix) :].split('.')[0]
+        if pid.isdigit() and (int(pid) == os.getpid() or not _process_runs(int(pid))):
             shutil.rmtree(old, ignore_errors=True)
-    folder = root.parent / f'.{root.name}.{host}.{os.getpid()}.tmp'
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp('.tmp', f'{prefix}{os.getpid()}.', root.parent))
     try:
         yield folder
     finally:
@@ -153,23 +163,29 @@ def write_mini_data(
 
     Raises:
         MiniDataError: ``root`` holds something else or cannot be written.
+        ValueError: The seed is negative.
     """
-    root = Path(root)
-    counts = counts or Counts()
-    if root.is_file() or (root.is_dir() and any(root.iterdir()) and read_marker(root) is None):
-        raise MiniDataError(f'{root} exists and is no mini data folder: remove it or choose another one')
+    root, counts = Path(root), counts or Counts()
+    if seed < 0:
+        raise ValueError(f'seed must be 0 or more, got {seed}')
+    wanted, before = _marker(seed, counts), read_marker(root)
     try:
+        if before is None and (root.is_file() or (root.is_dir() and any(root.iterdir()))):
+            raise MiniDataError(f'{root} exists and is no mini data folder: remove it or choose another one')
         root.parent.mkdir(parents=True, exist_ok=True)
         with _staging(root) as staging:
             made = staging / 'made'
             made.mkdir()
+            # mkdtemp keeps others out; the data is for whoever may read the folder above.
+            made.chmod(stat.S_IMODE(root.parent.stat().st_mode))
             _write_all(made, seed, counts, progress)
+            if before != wanted and read_marker(root) == wanted:
+                return root  # another process was faster
             if root.exists():
                 root.rename(staging / 'old')
             made.rename(root)
     except OSError as error:
-        # Another process, another rank of the same job for one, may have been faster.
-        if read_marker(root) == _marker(seed, counts):
+        if before != wanted and read_marker(root) == wanted:
             return root
         reason = error.strerror or str(error)
         raise MiniDataError(f'cannot write the mini data to {root}: {reason}') from error
@@ -197,6 +213,6 @@ def ensure_mini_data(
         MiniDataError: As in :func:`write_mini_data`.
     """
     root = Path(root)
-    if read_marker(root) == _marker(seed, counts or Counts()):
+    if read_marker(root) == _marker(seed, counts or Counts()) and _is_complete(root):
         return root
     return write_mini_data(root, seed, counts, progress)

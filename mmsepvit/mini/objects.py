@@ -151,7 +151,7 @@ def _sheep(thing: Thing) -> list[Part]:
     parts.append(Part(Ellipse(-0.06, 0.6, 0.52, 0.3), wool, 'wool', second))
     for i in range(bumps):
         x = -0.5 + 0.88 * i / (bumps - 1)
-        lift = 0.72 + 0.16 * (1.0 - (2.0 * i / (bumps - 1) - 1.0) ** 2)
+        lift = 0.72 + 0.16 * 4.0 * i * (bumps - 1 - i) / (bumps - 1) / (bumps - 1)
         radius = 0.14 + 0.04 * pose[(i + 3) % 8]
         parts.append(Part(Ellipse(x, lift - 0.02, radius, radius * 0.85), wool, 'wool', second))
         parts.append(Part(Ellipse(x, 0.42, radius, radius * 0.7), wool, 'wool', second))

@@ -129,8 +129,9 @@ class _Canvas:
         scale_y = thing.size / high_y
         direction = -1.0 if thing.mirrored else 1.0
         scale_x = scale_y * thing.stretch * direction
-        depth = max(0.0, (thing.y - scene.horizon) / (scene.height - scene.horizon))
-        haze = light.haze * 0.7 * (1.0 - min(1.0, depth)) ** 2
+        depth = (thing.y - scene.horizon) / (scene.height - scene.horizon)
+        far = 1.0 - min(1.0, max(0.0, depth))
+        haze = light.haze * 0.7 * far * far
         self.draw_shadow(thing)
         middle_x, half = (low_x + high_x) / 2.0, max((high_x - low_x) / 2.0, 1e-6)
         for part in parts:
