@@ -1,0 +1,181 @@
+"""``--mini``: any config of this repository on small generated data, in minutes on two CPU cores.
+
+Only what costs time changes: where the data is, the sizes that images are brought to, batch, rate
+and length of the schedule. The model, the losses, the steps of the pipelines and the evaluator stay
+as the config has them, so what runs is what would run on the real data.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ..mini import ensure_mini_data
+
+MINI_ROOT = 'data/mini'
+
+_DATA = 'data/'
+# Arguments of transforms and of data preprocessors that are sizes in pixels.
+_SIZES = ('scale', 'scales', 'crop_size', 'size')
+
+
+@dataclass(frozen=True)
+class MiniSettings:
+    """What ``--mini`` sets for the configs of one package.
+
+    Attributes:
+        shrink: What image and crop sizes are divided by.
+        batch_size: Images a training batch.
+        lr: Rate of the optimizer: small data from scratch wants another one than long trainings.
+        length: Iterations or epochs, in the unit of the config's training loop.
+        warmup: Iterations of warmup where the loop counts epochs and the warmup iterations.
+        val_interval: Iterations or epochs between validations and checkpoints.
+    """
+
+    shrink: float
+    batch_size: int
+    lr: float
+    length: int
+    warmup: int
+    val_interval: int
+
+
+SETTINGS = {
+    'mmseg': MiniSettings(shrink=8, batch_size=8, lr=5e-4, length=200, warmup=10, val_interval=50),
+    'mmdet': MiniSettings(shrink=5, batch_size=2, lr=2e-4, length=6, warmup=30, val_interval=1),
+    'mmpretrain': MiniSettings(shrink=3.5, batch_size=16, lr=5e-4, length=10, warmup=30, val_interval=1),
+}
+
+
+def apply_mini(config: Config) -> list[str]:
+    """Turns a config into its small self; writes nothing.
+
+    Args:
+        config: The config, changed in place. It may be applied once only.
+
+    Returns:
+        Notes for the log.
+    """
+    settings = SETTINGS[config.default_scope]
+    _move_data(config._cfg_dict)
+    _shrink_images(config, settings)
+    _shorten_schedule(config, settings)
+    for split in ('train', 'val', 'test'):
+        loader = config.get(f'{split}_dataloader')
+        if loader:
+            loader.num_workers = 0  # two cores: workers would take them from the training
+            loader.persistent_workers = False
+            loader.pin_memory = False
+            loader.pop('prefetch_factor', None)
+    train_loader = config.get('train_dataloader')
+    if train_loader:
+        train_loader.batch_size = settings.batch_size
+    return [f'--mini: generated data in {MINI_ROOT}, small images, a short schedule']
+
+
+def make_mini_data(root: str | Path = MINI_ROOT) -> Path:
+    """Writes the mini data if it is not there; several processes may ask at once."""
+    name = hashlib.sha256(str(Path(root).absolute()).encode()).hexdigest()[:16]
+    lock = Path(tempfile.gettempdir()) / f'mmsepvit-mini-{name}.lock'
+    with lock.open('w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return ensure_mini_data(root)
+
+
+def _walk(node: Any, change: Callable[[Any, str], Any], key: str = '') -> Any:
+    """Rebuilds nested dicts and lists with ``change(leaf, key)`` in place of every leaf."""
+    if isinstance(node, dict):
+        for name in list(node):
+            node[name] = _walk(node[name], change, name)
+        return node
+    if isinstance(node, (list, tuple)):
+        return type(node)(_walk(item, change, key) for item in node)
+    return change(node, key)
+
+
+def _move_data(node: dict) -> None:
+    def move(leaf: Any, key: str) -> Any:
+        return leaf.replace(_DATA, f'{MINI_ROOT}/', 1) if str(leaf).startswith(_DATA) else leaf
+
+    _walk(node, move)
+
+
+def _shrink_images(config: Config, settings: MiniSettings) -> None:
+    def shrink(leaf: Any, key: str) -> Any:
+        is_size = key in _SIZES and isinstance(leaf, int) and not isinstance(leaf, bool)
+        return max(1, round(leaf / settings.shrink)) if is_size else leaf
+
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        for dataset in _pipelines(config.get(loader)):
+            _walk(dataset, shrink)
+    # The same lists may stand at the top too, for a leaf to reuse; only this one is read from there.
+    _walk(config.get('tta_pipeline') or [], shrink)
+    preprocessors = [config.get('data_preprocessor'), config.model.get('data_preprocessor')]
+    for preprocessor in preprocessors:
+        if preprocessor and 'size' in preprocessor:
+            preprocessor['size'] = _walk(preprocessor['size'], shrink, 'size')
+
+
+def _pipelines(node: Any) -> list[list]:
+    """The pipelines of a dataloader's datasets, through any wrappers."""
+    if isinstance(node, (list, tuple)):
+        return [pipeline for item in node for pipeline in _pipelines(item)]
+    if not isinstance(node, dict):
+        return []
+    found = [node['pipeline']] if 'pipeline' in node else []
+    return found + _pipelines(node.get('dataset')) + _pipelines(node.get('datasets'))
+
+
+def _shorten_schedule(config: Config, settings: MiniSettings) -> None:
+    loop = config.get('train_cfg')
+    if not loop:
+        return
+    unit = 'max_iters' if 'max_iters' in loop else 'max_epochs'
+    shorter = settings.length / loop[unit]
+    loop[unit] = settings.length
+    loop.val_interval = settings.val_interval
+    loop.pop('dynamic_intervals', None)
+
+    for scheduler in _as_list(config.get('param_scheduler')):
+        counts_loop_unit = scheduler.get('by_epoch', True) == (unit == 'max_epochs')
+        for key in ('begin', 'end', 'T_max', 'milestones', 'step_size'):
+            if key in scheduler:
+                scheduler[key] = (
+                    _shorten(scheduler[key], shorter) if counts_loop_unit else _at_most(scheduler[key], settings.warmup)
+                )
+
+    optimizer = config.optim_wrapper.get('optimizer')
+    if optimizer:
+        optimizer.lr = settings.lr
+    if config.get('auto_scale_lr'):
+        config.auto_scale_lr.base_batch_size = settings.batch_size
+    hooks = config.get('default_hooks') or {}
+    if hooks.get('checkpoint'):
+        hooks.checkpoint.interval = settings.val_interval
+    if hooks.get('logger'):
+        hooks.logger.interval = 10
+    if config.get('log_processor'):
+        config.log_processor.window_size = 10
+
+
+def _as_list(node: Any) -> list:
+    return list(node) if isinstance(node, (list, tuple)) else [node] if node else []
+
+
+def _shorten(value: Any, factor: float) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)(_shorten(item, factor) for item in value)
+    return max(1, round(value * factor)) if value else value
+
+
+def _at_most(value: Any, most: int) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)(_at_most(item, most) for item in value)
+    return min(value, most)

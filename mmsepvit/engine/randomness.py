@@ -1,0 +1,145 @@
+"""A training run as a function of its seed and the number of the iteration alone.
+
+mmengine seeds a run once, so what iteration 5000 draws depends on everything drawn before it, and a
+resumed run, which has not drawn all that, becomes another run. Here each sample is drawn from a seed
+of (run, rank, epoch, position in the epoch), and each training step from one of (run, rank,
+iteration). A resumed run then equals an uninterrupted one without any generator's state in the
+checkpoint, and neither depends on the number of data loading workers.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank, sync_random_seed
+from mmengine.hooks import Hook
+from mmengine.registry import DATA_SAMPLERS, DATASETS
+from mmengine.runner import Runner
+from torch.utils.data import Dataset, Sampler
+
+from ..registry import HOOKS
+
+_SAMPLE, _STEP = 0, 1  # keep the two families of seeds apart
+
+
+def seed_everything(*numbers: int) -> None:
+    """Seeds Python's, numpy's and torch's global generators from a few non-negative numbers."""
+    words = np.random.SeedSequence(numbers).generate_state(3)
+    random.seed(int(words[0]))
+    np.random.seed(int(words[1]))
+    torch.manual_seed(int(words[2]))
+
+
+class DrawnIndex(int):
+    """An index into a dataset that knows which draw of the run it is.
+
+    It travels through batch samplers and to worker processes as the ``int`` that it is.
+
+    Attributes:
+        draw: Epoch, and position in the epoch.
+    """
+
+    draw: tuple[int, int]
+
+    def __new__(cls, index: int, draw: tuple[int, int]) -> DrawnIndex:
+        drawn = super().__new__(cls, index)
+        drawn.draw = draw
+        return drawn
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DrawnIndex, (int(self), self.draw)
+
+
+class DrawSampler(Sampler):
+    """Numbers the indices that another sampler yields.
+
+    Args:
+        sampler: Config of that sampler.
+        dataset: The dataset to sample from.
+        seed: Seed of the order. Defaults to a random one, the same on all ranks.
+        start: Number of indices of the first epoch to leave out, for resuming. Defaults to 0.
+    """
+
+    def __init__(self, sampler: dict, dataset: Dataset, seed: int | None = None, start: int = 0) -> None:
+        self.dataset = dataset
+        seed = sync_random_seed() if seed is None else seed
+        self.sampler = DATA_SAMPLERS.build(sampler, default_args={'dataset': dataset, 'seed': seed})
+        self.epoch = 0
+        self.start = start
+
+    def __iter__(self) -> Iterator[DrawnIndex]:
+        start, self.start = self.start, 0
+        numbered = enumerate(self.sampler)
+        for position, index in islice(numbered, start, None):
+            yield DrawnIndex(index, (self.epoch, position))
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch whose order the next iteration yields."""
+        self.epoch = epoch
+        if hasattr(self.sampler, 'set_epoch'):
+            self.sampler.set_epoch(epoch)
+
+
+class SeededDataset(Dataset):
+    """Seeds the global generators before every sample that another dataset loads.
+
+    Everything else is that dataset's: its length, its ``metainfo``, its ``pipeline``.
+
+    Args:
+        dataset: Config of that dataset.
+        seed: Seed of the run.
+    """
+
+    def __init__(self, dataset: dict, seed: int) -> None:
+        self.dataset = DATASETS.build(dataset)
+        self.seed = seed
+        self.rank = get_rank()
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        if isinstance(index, DrawnIndex):  # else a batch sampler made indices of its own
+            seed_everything(_SAMPLE, self.seed, self.rank, *index.draw)
+        return self.dataset[int(index)]
+
+    def __getattr__(self, name: str) -> Any:
+        if name == 'dataset':  # asked for by pickle before there is one
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    @property
+    def pipeline(self) -> Any:
+        """The transforms, which hooks may replace in the middle of a training."""
+        return self.dataset.pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline: Any) -> None:
+        self.dataset.pipeline = pipeline
+
+
+def seeded_dataloader(dataloader: dict, seed: int) -> dict:
+    """The config of a training dataloader, with numbered draws and seeded samples."""
+    return dict(
+        dataloader,
+        dataset={'type': SeededDataset, 'dataset': dataloader['dataset'], 'seed': seed},
+        sampler={'type': DrawSampler, 'sampler': dataloader['sampler']},
+    )
+
+
+@HOOKS.register_module()
+class SeedStepHook(Hook):
+    """Seeds the global generators before every training step (dropout, stochastic depth, mixup)."""
+
+    priority = 'VERY_HIGH'
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None) -> None:
+        seed_everything(_STEP, runner.seed, get_rank(), runner.iter)

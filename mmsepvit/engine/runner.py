@@ -1,0 +1,127 @@
+"""mmengine's ``Runner`` with repeatable draws, an exact and fast resume, and CPU processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import InfiniteSampler
+from mmengine.device import get_device
+from mmengine.registry import DATA_SAMPLERS, RUNNERS
+from mmengine.runner import BaseLoop, Runner
+
+from .randomness import SeedStepHook, seeded_dataloader
+
+
+class _AlreadyAdvanced:
+    """A data iterator that stands at the right place, so that the loop's skipping must do nothing.
+
+    Args:
+        iterator: The loop's own iterator.
+        steps: Number of batches that the loop is going to skip.
+    """
+
+    def __init__(self, iterator: Any, steps: int) -> None:
+        self._iterator = iterator
+        self._steps = steps
+
+    def __iter__(self) -> _AlreadyAdvanced:
+        return self
+
+    def __next__(self) -> Any:
+        if self._steps > 0:  # mmengine 0.10.7 skips by loading
+            self._steps -= 1
+            return None
+        return next(self._iterator)
+
+    def skip_iter(self, num_iters: int) -> None:
+        """onedl-mmengine skips through this method."""
+        self._steps -= num_iters
+
+
+class SepViTRunner(Runner):
+    """A Runner whose training is a function of the seed and the iteration (see ``randomness``).
+
+    Resuming an endless sampler starts the sampler at the right place instead of loading and
+    throwing away every batch that was trained on.
+    """
+
+    resume_iter = 0
+    """Iteration that the checkpoint to resume from stands at."""
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Builds the loop over a seeded dataloader."""
+        if isinstance(loop, BaseLoop) or not isinstance(self._train_dataloader, dict):
+            return super().build_train_loop(loop)
+        plain = self._train_dataloader
+        dataloader = seeded_dataloader(plain, self.seed)
+        at_place = self.resume_iter > 0 and self._is_endless(plain)
+        if at_place:
+            dataloader['sampler']['start'] = self.resume_iter * plain['batch_size']
+        # Only the loop sees it: what else reads the config of the dataloader finds the user's own.
+        self._train_dataloader = dataloader
+        try:
+            built = super().build_train_loop(loop)
+        finally:
+            self._train_dataloader = plain
+        if at_place and hasattr(built, 'dataloader_iterator'):
+            built.dataloader_iterator = _AlreadyAdvanced(built.dataloader_iterator, self.resume_iter)
+        self.register_hook(SeedStepHook())
+        return built
+
+    @staticmethod
+    def _is_endless(dataloader: dict) -> bool:
+        kind = dataloader['sampler'].get('type')
+        cls = DATA_SAMPLERS.get(kind) if isinstance(kind, str) else kind
+        # Other batch samplers take a number of indices that only they know.
+        plain_batches = dataloader.get('batch_sampler') is None
+        return plain_batches and isinstance(cls, type) and issubclass(cls, InfiniteSampler)
+
+
+def build_runner(config: Config, resume_iter: int = 0) -> Runner:
+    """Builds the runner of a config: its own ``runner_type``, or :class:`SepViTRunner`."""
+    if 'runner_type' in config:
+        return RUNNERS.build(config)
+    runner = SepViTRunner.from_cfg(config)
+    runner.resume_iter = resume_iter
+    return runner
+
+
+def distribute_on_cpu(config: Config, launcher: str) -> list[str]:
+    """Prepares a distributed run without GPUs, which mmengine does not do by itself.
+
+    Opens a gloo process group, and takes what only GPUs have out of the config.
+
+    Args:
+        config: The config, changed in place.
+        launcher: 'pytorch' or 'mpi'; slurm's processes are opened by mmengine.
+
+    Returns:
+        Notes for the log.
+    """
+    if launcher == 'none' or get_device() != 'cpu':
+        return []
+    torch.distributed.init_process_group('gloo')
+    config.model_wrapper_cfg = {
+        'type': 'MMDistributedDataParallel',
+        'device_ids': None,
+        'broadcast_buffers': False,
+        'find_unused_parameters': config.get('find_unused_parameters', False),
+    }
+    notes = ['no GPU here: distributed over CPU processes with gloo']
+    if replace_sync_bn(config.model):
+        notes.append('SyncBN works on GPUs alone: BN takes its place, each process for itself')
+    return notes
+
+
+def replace_sync_bn(node: Any) -> int:
+    """Turns every SyncBN in a model's config into BN, and counts them."""
+    if isinstance(node, (list, tuple)):
+        return sum(replace_sync_bn(item) for item in node)
+    if not isinstance(node, dict):
+        return 0
+    found = node.get('type') in ('SyncBN', 'MMSyncBN')
+    if found:
+        node['type'] = 'BN'
+    return found + sum(replace_sync_bn(item) for item in node.values())
