@@ -606,11 +606,14 @@ class Pip:
             PIP_USER='0',
             PIP_NO_INPUT='1',
             PIP_DISABLE_PIP_VERSION_CHECK='1',
-            PYTHONUNBUFFERED='1',
         )
 
     def command(self, *arguments: str) -> list[str]:
         return [str(self.python), '-m', 'pip', *arguments]
+
+    def install(self, *arguments: str) -> list[str]:
+        # Python compiles what is imported, when it is; pip would compile all of torch first.
+        return self.command('install', '--no-compile', *arguments)
 
     def works(self) -> bool:
         try:
@@ -708,20 +711,19 @@ def install(stack: Stack, python: Python, pip: Pip, source: str) -> None:
         run(
             pip,
             'installing torch and the build tools',
-            pip.command('install', *(f'{name}=={pins[name]}' for name in names)),
+            pip.install(*(f'{name}=={pins[name]}' for name in names)),
             note='the first time some 2 GB to fetch',
         )
         wheel = mmcv_wheel(stack, python, pip, source)
         # Forced: the same version may be there, compiled against another torch.
-        run(pip, 'installing mmcv', pip.command('install', '--no-deps', '--force-reinstall', str(wheel)))
+        run(pip, 'installing mmcv', pip.install('--no-deps', '--force-reinstall', str(wheel)))
     options = [option for file in requirement_files(stack) for option in ('-r', str(file))]
-    if stack.mmcv:
-        # onedl's packages are source distributions: the same setuptools builds them everywhere.
-        options += ['--build-constraint', str(ROOT / 'requirements' / f'{stack.name}.txt')]
-    run(pip, 'installing the packages', pip.command('install', *options))
+    # onedl's packages are source distributions: the same setuptools builds them everywhere.
+    constraints = str(ROOT / 'requirements' / f'{stack.name}.txt')
+    run(pip, 'installing the packages', pip.install(*options), env={'PIP_BUILD_CONSTRAINT': constraints})
     if stack.mmcv:
         options = ['--no-build-isolation', '--no-deps', '--editable', str(ROOT)]
-        run(pip, 'installing this project', pip.command('install', *options))
+        run(pip, 'installing this project', pip.install(*options))
 
 
 def build(stack: Stack, python: Python, source: str) -> None:
