@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
-# The folder's own helper modules (plain implementation, golden rule) import by bare name: mmsegmentation 1.2.2 installs a
-# top-level package `tests`, which would shadow ours.
+# The folder's own helper modules (plain implementation, golden rule) import by bare name: mmsegmentation 1.2.2
+# installs a top-level package `tests`, which would shadow ours.
 sys.path.insert(0, str(Path(__file__).parent))
+
+# The same examples in every run, so that a red CI is red for everybody; no deadline, which would measure the machine.
+settings.register_profile('mmsepvit', deadline=None, derandomize=True)
+settings.load_profile('mmsepvit')
 
 
 @pytest.fixture(scope='session')

@@ -49,7 +49,7 @@ def official_weights(kind: str, arch: str) -> dict[str, Tensor]:
     weights = {}
     for key, shape in KEYS[f'{kind}/SepViT_{arch.capitalize()}'].items():
         value = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape)
-        if key.endswith('.bias') or key.endswith('win_tokens'):
+        if key.endswith(('.bias', 'win_tokens')):
             value = 0.1 * value
         elif len(shape) == 1:
             value = 1 + 0.1 * value
