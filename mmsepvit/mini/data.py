@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import socket
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from .render import render_scene
 from .scene import sample_scene
 
 #: Raised whenever the same seed would give other files than before.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 3
 #: Its presence says that the folder is complete.
 MARKER = 'mini_data.json'
 # Held-out scenes have their own range of indices: more training scenes leave them as they are.
@@ -172,12 +171,13 @@ def write_mini_data(
     try:
         if before is None and (root.is_file() or (root.is_dir() and any(root.iterdir()))):
             raise MiniDataError(f'{root} exists and is no mini data folder: remove it or choose another one')
-        root.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            root.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise MiniDataError(f'cannot write the mini data to {root}: not below a folder') from error
         with _staging(root) as staging:
             made = staging / 'made'
             made.mkdir()
-            # mkdtemp keeps others out; the data is for whoever may read the folder above.
-            made.chmod(stat.S_IMODE(root.parent.stat().st_mode))
             _write_all(made, seed, counts, progress)
             if before != wanted and read_marker(root) == wanted:
                 return root  # another process was faster

@@ -333,7 +333,7 @@ def _things(p: _Painter, scene: Scene, focus: str | None) -> list[Thing]:
     if p.chance(0.2):
         found.append(place('clutter', 0.9, 0.2))
     if focus is None:
-        if not p.chance(0.08):  # some pictures have no countable object at all
+        if not p.chance(0.12):  # some pictures have no countable object at all
             # One kind leads, as in real pictures: a flock, a street with people and cars.
             kinds = ('person', 'car', 'sheep', 'elephant', 'zebra')
             leading, other = p.pick(kinds), p.pick(kinds)
@@ -341,10 +341,11 @@ def _things(p: _Painter, scene: Scene, focus: str | None) -> list[Thing]:
                 found.append(place(leading if p.chance(0.65) else other, 0.98, 0.3))
             if p.chance(0.3):
                 found.append(place(p.pick(kinds), 0.3, 0.05))
-            if p.chance(0.15):
+            if p.chance(0.25):
                 found.extend(_crowd(p, scene, p.pick(('person', 'sheep')), near_size))
     elif focus in _HEIGHTS:
-        size = height * (p.uniform(0.5, 0.8) if focus != 'car' else p.uniform(0.3, 0.5))
+        low, high = {'person': (0.6, 0.85), 'car': (0.3, 0.5)}.get(focus, (0.5, 0.8))
+        size = height * p.uniform(low, high)
         y = height * p.uniform(0.8, 0.97)
         if focus == 'building':
             y = horizon + depth * p.uniform(0.1, 0.4)
@@ -366,8 +367,11 @@ def _gabled(thing: Thing) -> Thing:
 def _crowd(p: _Painter, scene: Scene, name: str, near_size: float) -> list[Thing]:
     """Many small members close together, annotated as one region."""
     depth = scene.height - scene.horizon
-    y = scene.horizon + depth * p.uniform(0.12, 0.3)
-    if scene.ground_at(scene.width / 2.0, y) == 'water':
+    for _ in range(4):
+        y = scene.horizon + depth * p.uniform(0.1, 0.45)
+        if scene.ground_at(scene.width / 2.0, y) != 'water':
+            break
+    else:
         return []
     size = near_size * 0.22 * (1.0 if name == 'person' else 0.8)
     pace = size * (0.35 if name == 'person' else 0.8)
