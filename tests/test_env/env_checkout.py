@@ -39,7 +39,7 @@ class Checkout:
             env=self.environment(**environ),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             stdin=subprocess.DEVNULL,
         )
 
