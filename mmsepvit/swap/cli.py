@@ -1,0 +1,74 @@
+"""The command line of ``tools/swap_backbone.py``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from .errors import SwapError
+from .report import SwapReport
+from .swap import swap
+
+EXIT_REFUSED = 2
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parses the arguments."""
+    parser = argparse.ArgumentParser(
+        prog='swap_backbone.py',
+        description='Puts SepViT in place of the backbone of a detector, segmentor or classifier.',
+        allow_abbrev=False,
+    )
+    parser.add_argument('config', help='config file, or one that a package ships: mmdet::…, mmseg::…, mmpretrain::…')
+    parser.add_argument('--arch', default='tiny', help='lite, tiny, small or base (default: tiny)')
+    parser.add_argument('--out', help='file for the new config, .py, .json or .yml (default: only tell what changes)')
+    parser.add_argument(
+        '--set',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='further arguments of SepViT, e.g. with_cp=True drop_path_rate=0.1 frozen_stages=-1',
+    )
+    parser.add_argument('--path', help='the backbone to replace where there are several, e.g. model.detector.backbone')
+    parser.add_argument('--swap-teachers', action='store_true', help='give teachers of distillation SepViT too')
+    return parser.parse_args(argv)
+
+
+def write(report: SwapReport, out: str | Path) -> Path:
+    """Writes the new config.
+
+    Raises:
+        SwapError: The file cannot be written.
+    """
+    path = Path(out)
+    if path.suffix not in ('.py', '.json', '.yml', '.yaml'):
+        raise SwapError(f"--out '{out}': a config is a .py, .json or .yml file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        report.config.dump(path)
+    except OSError as error:
+        raise SwapError(f"--out '{out}' cannot be written: {error.strerror or error}") from None
+    return path
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Returns:
+        The exit code: 0, or 2 where the config cannot be swapped.
+    """
+    args = parse(argv)
+    try:
+        report = swap(args.config, args.arch, path=args.path, swap_teachers=args.swap_teachers, **args.set)
+        print(report)
+        if args.out:
+            print(f'written: {write(report, args.out)}')
+    except SwapError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return EXIT_REFUSED
+    return 0

@@ -1,0 +1,113 @@
+"""Image mean, standard deviation and channel order, and the size of the training crops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .sites import type_name
+
+MEAN = [123.675, 116.28, 103.53]
+STD = [58.395, 57.12, 57.375]
+
+_CROP_KEYS = {
+    'RandomResizedCrop': ('scale', 'size'),
+    'ResizeEdge': (),
+    'RandomCrop': ('crop_size',),
+    'CenterCrop': ('crop_size',),
+    'EfficientNetRandomCrop': ('scale', 'crop_size'),
+    'EfficientNetCenterCrop': ('crop_size',),
+    'RandomResizedCropAndInterpolationWithTwoPic': ('size',),
+    'Resize': ('scale',),
+}
+# These spell the channel order `to_rgb`; the packages' other preprocessors spell it `bgr_to_rgb` and `rgb_to_bgr`.
+_TO_RGB = ('ClsDataPreprocessor', 'SelfSupDataPreprocessor', 'ReIDDataPreprocessor', 'VideoDataPreprocessor')
+
+
+def _preprocessors(node: Any) -> Iterator[dict]:
+    if isinstance(node, (list, tuple)):
+        for child in node:
+            yield from _preprocessors(child)
+    elif isinstance(node, dict):
+        if type_name(node).lower().endswith('datapreprocessor'):
+            yield node
+        for child in node.values():
+            yield from _preprocessors(child)
+
+
+def _dicts(node: Any) -> Iterator[dict]:
+    if isinstance(node, dict):
+        yield node
+        for child in node.values():
+            yield from _dicts(child)
+    elif isinstance(node, (list, tuple)):
+        for child in node:
+            yield from _dicts(child)
+
+
+def _loads_rgb(config: dict) -> bool:
+    """Whether the training images are read as RGB already."""
+    loader = config.get('train_dataloader') or {}
+    return any(
+        type_name(d).startswith('LoadImage') and (d.get('channel_order') == 'rgb' or d.get('to_rgb'))
+        for d in _dicts(loader)
+    )
+
+
+def _set_statistics(node: dict, to_rgb_style: bool, rgb: bool) -> None:
+    channels = len(node['mean']) if isinstance(node.get('mean'), (list, tuple)) else 3
+    if channels == 1:  # grey images stay grey
+        return
+    if list(node.get('mean') or ()) != MEAN:
+        node['mean'] = list(MEAN)
+    if list(node.get('std') or ()) != STD:
+        node['std'] = list(STD)
+    if to_rgb_style:
+        if bool(node.get('to_rgb', False)) == rgb:
+            node['to_rgb'] = not rgb
+    else:
+        if bool(node.get('bgr_to_rgb', False)) == rgb:
+            node['bgr_to_rgb'] = not rgb
+        if node.get('rgb_to_bgr'):
+            node['rgb_to_bgr'] = False
+
+
+def set_preprocessor(config: dict) -> None:
+    """Gives every image preprocessor of the model ImageNet's RGB statistics, where it has others; in place."""
+    rgb = _loads_rgb(config)
+    model = config['model']
+    nodes = [n for n in _preprocessors(model) if not type_name(n).startswith('MultiBranch')]
+    top = config.get('data_preprocessor')  # what the Runner gives a model without one of its own
+    if isinstance(top, dict) and not type_name(top).startswith('MultiBranch'):
+        nodes.append(top)
+    for node in nodes:
+        default = 'ClsDataPreprocessor' if config.get('default_scope') == 'mmpretrain' else ''
+        _set_statistics(node, (type_name(node) or default) in _TO_RGB, rgb)
+    if not nodes and config.get('default_scope') == 'mmpretrain':
+        config['data_preprocessor'] = {'mean': list(MEAN), 'std': list(STD), 'to_rgb': not rgb}
+
+
+def training_size(config: dict, default: int | tuple[int, int] = 224) -> int | tuple[int, int]:
+    """Height and width of the training crops; one number where they are square.
+
+    Args:
+        config: The whole config.
+        default: What a config without a crop counts as. Defaults to 224.
+    """
+    found: list[tuple[int, int]] = []
+    for node in _dicts((config.get('train_dataloader') or {}).get('dataset')):
+        for key in _CROP_KEYS.get(type_name(node), ()):
+            value = node.get(key)
+            if isinstance(value, int):
+                found.append((value, value))
+            elif isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(v, int) for v in value):
+                # a Resize's scale is width, height
+                found.append((value[1], value[0]) if key == 'scale' else (value[0], value[1]))
+    if not found:
+        return default
+    height, width = max(found) if _is_multi_view(config) else found[-1]
+    return height if height == width else (height, width)
+
+
+def _is_multi_view(config: dict) -> bool:
+    return any(type_name(d) == 'MultiView' for d in _dicts((config.get('train_dataloader') or {}).get('dataset')))
