@@ -6,6 +6,7 @@ themselves, because those classes skip, refill or ignore much of what is wrong w
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import json
@@ -29,7 +30,11 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from ..mini import MiniDataError
+from .config import OptionsAction, apply_options, load_config
 from .errors import UserError
+from .mini import apply_mini, make_mini_data
+from .preflight import check_stack
 
 SPLITS = ('train', 'val', 'test')
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
@@ -640,3 +645,48 @@ def run_checks(config: Config, workers: int | None = None, limit: int = 10, allo
         style='bold red' if count else 'bold green',
     )
     return count
+
+
+def check_data_command(argv: list[str]) -> None:
+    """The command line of ``tools/check_data.py``.
+
+    Args:
+        argv: Its arguments, without the program's name.
+
+    Raises:
+        UserError: Something about the arguments or the config must be put right.
+        SystemExit: With 1 where there are faults.
+    """
+    parser = argparse.ArgumentParser(
+        'check_data.py',
+        description="Reads every file of a config's data sets: counts, and all that is wrong with them.",
+        epilog=f'Exits with 0 where all is well, 1 with faults, 2 if it cannot check. Faults: {", ".join(FAULTS)}.',
+        allow_abbrev=False,
+    )
+    parser.add_argument('config', help='config file of any of the three tasks')
+    parser.add_argument('--mini', action='store_true', help='check the generated mini data')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=OptionsAction, metavar='KEY=VALUE', help='override keys of the config'
+    )
+    parser.add_argument('--workers', type=_count, help='threads that read (default: one a CPU)')
+    parser.add_argument('--limit', type=_count, default=10, help='faults of a kind to print, 0 for all (default: 10)')
+    parser.add_argument('--allow', nargs='+', default=[], metavar='FAULT', help='kinds of faults not to fail on')
+    args = parser.parse_args(argv)
+    config = load_config(args.config)
+    check_stack(config.default_scope)
+    if args.mini:
+        apply_mini(config)
+        try:
+            make_mini_data()
+        except MiniDataError as error:
+            raise UserError(str(error)) from None
+    apply_options(config, args.cfg_options)
+    if run_checks(config, args.workers, args.limit, args.allow):
+        raise SystemExit(1)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f'{text} is negative')
+    return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from collections.abc import Callable
@@ -17,6 +16,7 @@ pytest.importorskip('mmseg')
 pytest.importorskip('mmdet')
 pytest.importorskip('mmpretrain')
 
+from mmsepvit.engine import check_data as module
 from mmsepvit.engine.check_data import FAULTS, check_data
 from mmsepvit.engine.errors import UserError, run_command
 from mmsepvit.engine.mini import apply_mini
@@ -406,28 +406,25 @@ def test_class_without_a_check_is_refused(data: Path) -> None:
 
 
 def test_command(data: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = importlib.util.spec_from_file_location('check_data_tool', REPO / 'tools/check_data.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
     # The small data of this test stands in for the mini data.
-    monkeypatch.setattr(tool, 'make_mini_data', lambda: None)
+    monkeypatch.setattr(module, 'make_mini_data', lambda: None)
     arguments = [str(REPO / f'configs/{CONFIGS["ade"]}.py'), '--mini']
-    assert run_command(tool.main, arguments) == 0
+    assert run_command(module.check_data_command, arguments) == 0
     assert 'no faults' in capsys.readouterr().out
 
     name = ade_image_truncated(data / 'ade/ADEChallengeData2016')
     with pytest.raises(SystemExit) as stopped:
-        run_command(tool.main, arguments)
+        run_command(module.check_data_command, arguments)
     assert stopped.value.code == 1
     printed = capsys.readouterr().out
     assert name in printed
     assert 'unreadable-image' in printed
-    assert run_command(tool.main, [*arguments, '--allow', 'unreadable-image']) == 0
+    assert run_command(module.check_data_command, [*arguments, '--allow', 'unreadable-image']) == 0
 
-    assert run_command(tool.main, [*arguments, '--allow', 'nothing']) == 2
+    assert run_command(module.check_data_command, [*arguments, '--allow', 'nothing']) == 2
     assert 'no such fault' in capsys.readouterr().err
     # Real data that is not there: what is missing, and where to read about it.
     with pytest.raises(SystemExit) as stopped:
-        run_command(tool.main, arguments[:1])
+        run_command(module.check_data_command, arguments[:1])
     assert stopped.value.code == 1
     assert 'docs/data.md' in capsys.readouterr().out
