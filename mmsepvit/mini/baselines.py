@@ -149,8 +149,10 @@ def _table(counts: np.ndarray, power: float) -> np.ndarray:
 
 def _colour_miou(train: _Pixels, val: _Pixels, rows: int) -> float:
     """Fit with the settings that do best on held-out folds of the training scenes; score on val."""
-    folds = train.images % _FOLDS
     known = np.unique(train.labels[train.labels > 0])
+    # Neighbouring pixels say much the same: every third will do to choose the settings.
+    everything, train = train, train.where(np.arange(len(train.labels)) % 3 == 0)
+    folds = train.images % _FOLDS
     best: tuple[float, int, int, float] = (-1.0, 0, 0, 0.0)
     for bins in (16, 32) if rows == 1 else (16,):
         cells = _cells(train, bins, rows)
@@ -166,7 +168,7 @@ def _colour_miou(train: _Pixels, val: _Pixels, rows: int) -> float:
                 score = mean_iou(predicted, train.labels)
                 best = max(best, (score, bins, passes, power))
     _, bins, passes, power = best
-    counts = _smooth(_histograms(train, bins, rows, known), passes)
+    counts = _smooth(_histograms(everything, bins, rows, known), passes)
     return mean_iou(known[_table(counts, power)[_cells(val, bins, rows)]], val.labels)
 
 

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import runpy
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -130,11 +134,13 @@ def test_interruption_keeps_the_old_data(small_root: Path, small_counts: Counts,
 
 
 def test_what_a_killed_run_left_is_removed(small_counts: Counts, tmp_path: Path):
-    code = (
-        'import os, signal, sys; from mmsepvit.mini import *; '
-        'write_mini_data(sys.argv[1], progress=lambda *_: os.kill(os.getpid(), signal.SIGKILL))'
-    )
-    subprocess.run([sys.executable, '-c', code, str(tmp_path / 'mini')], check=False)
+    def write_and_die() -> None:
+        write_mini_data(tmp_path / 'mini', progress=lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+
+    process = multiprocessing.get_context('fork').Process(target=write_and_die)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     (left,) = tmp_path.iterdir()  # nothing can clean up after a SIGKILL
     assert left.name.startswith('.mini.')
     write_mini_data(tmp_path / 'mini', 0, small_counts)
@@ -174,28 +180,43 @@ def test_negative_seed(tmp_path: Path):
         write_mini_data(tmp_path / 'mini', -1)
 
 
-def run_tool(repo_root: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(repo_root / 'tools' / 'make_mini_data.py'), *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-
-
-def test_tool_writes_below_the_working_directory(repo_root: Path, full_root: Path, tmp_path: Path):
-    shutil.copytree(full_root, tmp_path / 'data' / 'mini')
-    done = run_tool(repo_root, cwd=tmp_path)
+def test_tool_writes_below_the_working_directory(repo_root: Path, mini_root: Path):
+    command = [sys.executable, str(repo_root / 'tools' / 'make_mini_data.py')]
+    done = subprocess.run(command, cwd=mini_root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert f'{tmp_path / "data" / "mini"}: already there, seed 0' in done.stdout
+    assert f'{mini_root / "data" / "mini"}: already there, seed 0' in done.stdout
     assert '160 training and 40 validation' in done.stdout
 
 
-def test_tool_says_what_is_wrong(repo_root: Path, tmp_path: Path):
-    (tmp_path / 'file').touch()
-    for arguments, message in (
+@pytest.fixture(scope='module')
+def tool(repo_root: Path) -> Callable[[], int]:
+    """The tool's main function."""
+    return runpy.run_path(str(repo_root / 'tools' / 'make_mini_data.py'))['main']
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
         (('--root', 'file/mini'), 'cannot write the mini data to file/mini: not below a folder'),
         (('--root', 'file'), 'file exists and is no mini data folder'),
         (('--seed', '-3'), 'argument --seed: must be 0 or more, got -3'),
-    ):
-        done = run_tool(repo_root, *arguments, cwd=tmp_path)
-        assert done.returncode == 2
-        assert message in done.stderr
-        assert 'Traceback' not in done.stderr
-        assert [p.name for p in tmp_path.iterdir()] == ['file']
+    ],
+)
+def test_tool_says_what_is_wrong(
+    arguments: tuple[str, str],
+    message: str,
+    tool: Callable[[], int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    (tmp_path / 'file').touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'argv', ['make_mini_data.py', *arguments])
+    try:
+        code = tool()
+    except SystemExit as error:
+        code = error.code
+    assert code == 2
+    assert message in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ['file']
