@@ -127,7 +127,7 @@ class SeparableAttention(nn.Module):
         weight = (q * self.head_dim**-0.5 @ k.transpose(-2, -1)).softmax(dim=-1)  # (B, heads, N, N)
         weight = F.dropout(weight, self._attn_drop())
         # weight @ z + z = (weight + 1) @ z: the shortcut costs N * N additions instead of a pass over the maps
-        weight = weight + torch.eye(n, dtype=weight.dtype, device=weight.device)
+        weight = weight + torch.eye(n, device=weight.device).to(weight.dtype)  # torch 2.1 has no 16-bit eye
         z = z.view(b, n, p, self.num_heads, self.head_dim).permute(0, 3, 1, 2, 4)  # (B, heads, N, M*M, d)
         z = weight @ z.reshape(b, self.num_heads, n, p * self.head_dim)  # (B, heads, N, M*M*d)
         z = z.view(b, self.num_heads, n, p, self.head_dim)

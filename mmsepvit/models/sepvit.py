@@ -49,7 +49,8 @@ def resize_window_token(token: Tensor, grid: tuple[int, int]) -> Tensor:
     if tuple(token.shape[:2]) == grid:
         return token
     # 16-bit floats have no bicubic kernel on CPU, and a resized token should not lose digits
-    image = token.to(torch.promote_types(token.dtype, torch.float32)).permute(2, 0, 1).unsqueeze(0)
+    image = token if token.dtype == torch.float64 else token.float()
+    image = image.permute(2, 0, 1).unsqueeze(0)  # (1, C, Nh, Nw)
     image = F.interpolate(image, size=grid, mode='bicubic', align_corners=False)  # (1, C, Nh', Nw')
     return image.squeeze(0).permute(1, 2, 0).to(token.dtype)  # (Nh', Nw', C)
 

@@ -417,16 +417,22 @@ def test_meta_device() -> None:
 
 
 @pytest.mark.parametrize('window_token', ['zero', 'learnable', 'shared'])
-def test_compiles_without_graph_breaks(window_token: str) -> None:
-    """In one graph, also with sizes that change; the eager backend is enough for that and needs no compiler."""
+def test_compiles_in_one_graph(window_token: str) -> None:
+    """Forward and backward; the eager backend finds graph breaks as well as any and needs no C++ compiler."""
     torch._dynamo.reset()
     model = micro(window_token=window_token, drop_path_rate=0.1)
-    compiled = torch.compile(model, backend='aot_eager', fullgraph=True, dynamic=True)
-    for size in ((64, 64), (50, 70), (96, 64)):
-        model.train()
-        loss(compiled(torch.randn(2, 3, *size))).backward()
-        model.eval()
-        images = torch.randn(1, 3, *size)
+    images = torch.randn(2, 3, 50, 70)
+    loss(torch.compile(model, backend='aot_eager', fullgraph=True, dynamic=False)(images)).backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_compiles_for_changing_sizes() -> None:
+    """A graph for each size, none of them broken."""
+    torch._dynamo.reset()
+    model = micro(window_token='learnable').eval()
+    compiled = torch.compile(model, backend='eager', fullgraph=True, dynamic=False)
+    for size in ((64, 64), (50, 70), (90, 33)):
+        images = torch.randn(2, 3, *size)
         with torch.no_grad():
             for out, expected in zip(compiled(images), model(images)):
                 torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
