@@ -75,7 +75,7 @@ def test_metadata(wheel: Path) -> None:
     assert metadata['Name'] == 'mmsepvit'
     assert metadata['Version'] == '0.1.0'
     assert metadata['Requires-Python'] == '>=3.9'
-    assert metadata['License-Expression'] == 'Apache-2.0'
+    assert metadata['License'] == 'Apache-2.0'
     assert sorted(metadata.get_all('Provides-Extra')) == ['onedl', 'openmmlab', 'test']
     requirements = [Requirement(text) for text in metadata.get_all('Requires-Dist')]
     # Either family's packages would overwrite the other's.

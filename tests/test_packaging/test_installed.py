@@ -8,7 +8,6 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-import pytest
 from package_install import Environment, make_environment, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,20 +62,19 @@ def test_editable_install_links_mims_files(source: Path, tmp_path: Path) -> None
         (source / 'configs' / 'new.py').unlink()
 
 
-def test_tools_run_from_the_installed_package(installed: Environment, tmp_path: Path) -> None:
-    tools = installed.site / 'mmsepvit' / '.mim' / 'tools'
-    for name in ('train.py', 'test.py'):
-        assert '--mini' in run(installed.python, tools / name, '--help', cwd=tmp_path)
-
-
-@pytest.mark.slow
-def test_it_trains_from_the_installed_package(installed: Environment, tmp_path: Path) -> None:
+def test_it_trains_and_tests_from_the_installed_package(
+    installed: Environment, mini_root: Path, tmp_path: Path
+) -> None:
     mim = installed.site / 'mmsepvit' / '.mim'
     config = mim / 'configs' / 'sepvit_lite_imagenet.py'
-    short = ('--cfg-options', 'train_cfg.max_epochs=1')
-    run(installed.python, mim / 'tools' / 'train.py', config, '--mini', *short, cwd=tmp_path)
-    checkpoint = next((tmp_path / 'work_dirs').rglob('*.pth'))
-    run(installed.python, mim / 'tools' / 'test.py', config, checkpoint, '--mini', cwd=tmp_path)
+    data = ('train_dataloader.dataset.indices=32', 'val_dataloader.dataset.indices=8', 'train_cfg.max_epochs=1')
+    options = ('--mini', '--work-dir', tmp_path, '--cfg-options', *data)
+    run(installed.python, mim / 'tools' / 'train.py', config, *options, cwd=mini_root)
+    log = next(tmp_path.rglob('*.log')).read_text()
+    assert 'Epoch(train) [1][2/2]' in log
+    options = ('--mini', '--work-dir', tmp_path, '--cfg-options', 'test_dataloader.dataset.indices=8')
+    run(installed.python, mim / 'tools' / 'test.py', config, tmp_path / 'epoch_1.pth', *options, cwd=mini_root)
+    assert 'accuracy/top1' in max(tmp_path.rglob('*.log')).read_text()
 
 
 def test_without_mmengine_it_says_which_extra_to_install(installed: Environment, tmp_path: Path) -> None:
