@@ -9,7 +9,7 @@ from mmengine.registry import MODELS, DefaultScope
 
 from ..models import SepViT
 from .errors import SwapError
-from .probe import _quiet, _WeightlessMode, model_class, without_weights
+from .probe import WeightlessMode, model_class, quiet, without_weights
 
 # The paper's stochastic depth; Lite's is not known.
 _DROP_PATH = {'tiny': 0.2, 'small': 0.3, 'base': 0.5}
@@ -37,7 +37,7 @@ def frozen_stages(old: dict, scope: str | None) -> int:
     value = old.get('frozen_stages', -1)
     if not isinstance(value, int) or value < 0:
         return -1
-    with DefaultScope.overwrite_default_scope(scope), _quiet(), _WeightlessMode():
+    with DefaultScope.overwrite_default_scope(scope), quiet(), WeightlessMode():
         module = MODELS.build(without_weights(old))
     module.train()
     parameters = list(module.parameters())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import inspect
+import logging
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from logging import disable
 from typing import Any
 
 import torch
@@ -39,7 +39,7 @@ class Feature:
     ndim: int = 4
 
 
-class _WeightlessMode(TorchFunctionMode):
+class WeightlessMode(TorchFunctionMode):
     """Puts new tensors on the meta device, except tables that constructors read numbers from."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
@@ -51,14 +51,16 @@ class _WeightlessMode(TorchFunctionMode):
 
 
 @contextmanager
-def _quiet():
-    disable(50)
+def quiet():
+    """Keeps the packages' warnings and log lines (one a parameter on initialisation) back."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             yield
     finally:
-        disable(0)
+        logging.disable(before)
 
 
 def scope_module(scope: str | None) -> None:
@@ -72,8 +74,8 @@ def model_class(node: dict, scope: str | None) -> type | None:
     kind = node.get('type')
     if kind is None or not isinstance(kind, str):
         return kind
-    with DefaultScope.overwrite_default_scope(scope), _quiet():
-        return MODELS.get(kind)
+    with MODELS.switch_scope_and_registry(scope) as registry, quiet():
+        return registry.get(kind)
 
 
 def without_weights(node: Any) -> Any:
@@ -126,10 +128,10 @@ def _run(modules: Sequence[dict], scope: str | None, size: tuple[int, int], devi
     value: Any = None
     for i, cfg in enumerate(modules):
         try:
-            with DefaultScope.overwrite_default_scope(scope), _quiet(), torch.no_grad():
+            with DefaultScope.overwrite_default_scope(scope), quiet(), torch.no_grad():
                 cfg = without_weights(cfg)
                 if device == 'meta':
-                    with _WeightlessMode():
+                    with WeightlessMode():
                         module: nn.Module = MODELS.build(cfg)
                     module = module.to('meta')
                 else:

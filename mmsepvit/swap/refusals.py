@@ -12,7 +12,7 @@ _LANGUAGE = "the image encoder's tokens are tied to the weights of a pretrained 
 
 # Models whose working depends on the inside of their backbone.
 MODELS_REFUSED = {
-    'TridentFasterRCNN': 'it trains three branches of different dilation, with shared weights, that only TridentResNet has',
+    'TridentFasterRCNN': 'its three branches of different dilation, with shared weights, are inside TridentResNet',
     'CornerNet': (
         'corner heatmaps are supervised at the output of each stacked hourglass, at stride 4; '
         'SepViT has one map of each stride and no stack'

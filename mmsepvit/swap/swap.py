@@ -115,6 +115,10 @@ def _task(owner: dict, scope: str | None) -> str:
     return 'segmentation' if module.startswith('mmseg.') else 'detection'
 
 
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
 def _explain(error: Exception) -> str:
     line = next((line for line in str(error).strip().split('\n') if line), '')
     return f'{type(error).__name__}: {line}'
@@ -126,7 +130,8 @@ def _swap_site(
     """Replaces one backbone and rewrites what reads it, in place; returns notes."""
     check_site(site)
     old_backbone, necks = site.backbone, [copy.deepcopy(n) for n in site.necks]
-    known = learn_outputs([old_backbone, *necks], scope)
+    person = type_name(site.owner) == 'BaseReID'
+    known = learn_outputs([old_backbone, *necks], scope, _REID_SIZE if person else None)
     if isinstance(known[0], Exception):
         raise SwapError(
             f'{site.backbone_path} ({type_name(old_backbone)}) cannot be built and run to learn its outputs: '
@@ -137,7 +142,7 @@ def _swap_site(
     notes: list[str] = []
     size: int | tuple[int, int] | None = None
     if task == 'classification':
-        default = _REID_SIZE if type_name(site.owner) == 'BaseReID' else 224
+        default = _REID_SIZE if person else 224
         size = training_size(config, default) if site.path == 'model' else default
 
     vector = all(f.ndim == 2 for f in features)
@@ -158,7 +163,7 @@ def _swap_site(
             raise SwapError(f'arch has {len(channels)} stages, and stage {max(stages) + 1} is asked for')
         backbone, more = sepvit_config(old_backbone, scope, arch, stages, size, arguments)
         notes += more
-    built = learn_outputs([backbone], scope, _SIZE if size is None else None)[0]
+    built = learn_outputs([backbone], scope, _SIZE if size is None else _pair(size))[0]
     if isinstance(built, Exception):
         raise SwapError(f'SepViT cannot be built with these arguments: {_explain(built)}')
 
@@ -203,7 +208,7 @@ def _swap_site(
     start = len(known) - 1 if necks and after is before else 0
     for i in range(start, len(necks)):
         done = rewrite_neck(necks[i], [f.channels for f in before], [f.channels for f in after]) or done
-        results = learn_outputs([backbone, *necks[: i + 1]], scope, _SIZE if size is None else None)
+        results = learn_outputs([backbone, *necks[: i + 1]], scope, _SIZE if size is None else _pair(size))
         old_out = known[i + 1] if i + 1 < len(known) else None
         new_out = results[-1]
         if not isinstance(old_out, list):
