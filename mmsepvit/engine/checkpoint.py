@@ -37,7 +37,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         if file.stat().st_size == 0:
             raise UserError(f"checkpoint '{path}' is an empty file; take another one.")
     try:
-        checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+        checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
     except Exception as error:
         # Reading a file of any kind as a pickle raises anything; all of it means the same.
         reason = str(error).strip().split('\n')[0][:120] or type(error).__name__

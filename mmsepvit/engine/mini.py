@@ -74,9 +74,10 @@ def apply_mini(config: Config) -> list[str]:
             loader.persistent_workers = False
             loader.pin_memory = False
             loader.pop('prefetch_factor', None)
-    train_loader = config.get('train_dataloader')
-    if train_loader:
-        train_loader.batch_size = settings.batch_size
+            if split == 'train':
+                loader.batch_size = settings.batch_size
+            else:
+                loader.batch_size = min(loader.batch_size, settings.batch_size)
     return [f'--mini: generated data in {MINI_ROOT}, small images, a short schedule']
 
 
@@ -138,7 +139,7 @@ def _shorten_schedule(config: Config, settings: MiniSettings) -> None:
     if not loop:
         return
     unit = 'max_iters' if 'max_iters' in loop else 'max_epochs'
-    shorter = settings.length / loop[unit]
+    full_length = loop[unit]
     loop[unit] = settings.length
     loop.val_interval = settings.val_interval
     loop.pop('dynamic_intervals', None)
@@ -148,13 +149,13 @@ def _shorten_schedule(config: Config, settings: MiniSettings) -> None:
         for key in ('begin', 'end', 'T_max', 'milestones', 'step_size'):
             if key in scheduler:
                 scheduler[key] = (
-                    _shorten(scheduler[key], shorter) if counts_loop_unit else _at_most(scheduler[key], settings.warmup)
+                    _shorten(scheduler[key], settings.length, full_length) if counts_loop_unit else _at_most(scheduler[key], settings.warmup)
                 )
 
     optimizer = config.optim_wrapper.get('optimizer')
     if optimizer:
         optimizer.lr = settings.lr
-    if config.get('auto_scale_lr'):
+    if 'base_batch_size' in (config.get('auto_scale_lr') or {}):
         config.auto_scale_lr.base_batch_size = settings.batch_size
     hooks = config.get('default_hooks') or {}
     if hooks.get('checkpoint'):
@@ -169,10 +170,11 @@ def _as_list(node: Any) -> list:
     return list(node) if isinstance(node, (list, tuple)) else [node] if node else []
 
 
-def _shorten(value: Any, factor: float) -> Any:
+def _shorten(value: Any, length: int, full_length: int) -> Any:
+    """The same part of a shorter training; rounded down, so that no milestone falls on its end."""
     if isinstance(value, (list, tuple)):
-        return type(value)(_shorten(item, factor) for item in value)
-    return max(1, round(value * factor)) if value else value
+        return type(value)(_shorten(item, length, full_length) for item in value)
+    return max(1, value * length // full_length) if value else value
 
 
 def _at_most(value: Any, most: int) -> Any:

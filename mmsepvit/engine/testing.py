@@ -112,9 +112,13 @@ def draw_predictions(config: Config, folder: str) -> None:
     elif scope == 'mmdet':
         hook.update(draw=True, test_out_dir=folder)
     else:
-        # This hook writes through the visualizer, into the folder vis_data/vis_image of its own.
+        # This hook draws through the visualizer, whose backend chooses the folder.
         hook.update(draw=True, interval=1)
-        config.visualizer['save_dir'] = folder
+        for backend in config.visualizer.vis_backends:
+            if backend['type'] == 'LocalVisBackend':
+                backend['img_save_dir'] = folder
+    # A second run of one process would find the first one's visualizer under the same name.
+    config.visualizer.pop('name', None)
 
 
 def augment_test(config: Config) -> list[str]:
