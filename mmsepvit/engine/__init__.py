@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .precision import CpuAmpOptimWrapper, Float32RoIHook
+from .precision import CpuAmpOptimWrapper, Float32BoxesHook
 from .randomness import SeedStepHook
 from .testing import DumpSegResults
 
-__all__ = ['CpuAmpOptimWrapper', 'DumpSegResults', 'Float32RoIHook', 'SeedStepHook']
+__all__ = ['CpuAmpOptimWrapper', 'DumpSegResults', 'Float32BoxesHook', 'SeedStepHook']

@@ -147,6 +147,9 @@ def _build(config: Config, notes: list[str], resume_iter: int = 0) -> Runner:
         from mmdet.utils import setup_cache_size_limit_of_dynamo
 
         setup_cache_size_limit_of_dynamo()
+    if config.get('visualizer'):
+        # Under a fixed name, a second run of one process would write into the first one's folder.
+        config.visualizer.pop('name', None)
     notes = notes + distribute_on_cpu(config, config.launcher)
     runner = build_runner(config, resume_iter)
     for note in notes:

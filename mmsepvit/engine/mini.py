@@ -149,7 +149,9 @@ def _shorten_schedule(config: Config, settings: MiniSettings) -> None:
         for key in ('begin', 'end', 'T_max', 'milestones', 'step_size'):
             if key in scheduler:
                 scheduler[key] = (
-                    _shorten(scheduler[key], settings.length, full_length) if counts_loop_unit else _at_most(scheduler[key], settings.warmup)
+                    _shorten(scheduler[key], settings.length, full_length)
+                    if counts_loop_unit
+                    else _at_most(scheduler[key], settings.warmup)
                 )
 
     optimizer = config.optim_wrapper.get('optimizer')

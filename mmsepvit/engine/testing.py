@@ -117,8 +117,6 @@ def draw_predictions(config: Config, folder: str) -> None:
         for backend in config.visualizer.vis_backends:
             if backend['type'] == 'LocalVisBackend':
                 backend['img_save_dir'] = folder
-    # A second run of one process would find the first one's visualizer under the same name.
-    config.visualizer.pop('name', None)
 
 
 def augment_test(config: Config) -> list[str]:

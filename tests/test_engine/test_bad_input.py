@@ -101,9 +101,7 @@ def test_work_dir_not_writable(refused: Callable[..., str], here: Path, folder: 
     assert f"--work-dir '{folder}'" in message
 
 
-def test_launcher_without_torchrun(
-    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_launcher_without_torchrun(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT'):
         monkeypatch.delenv(name, raising=False)
     message = refused(train, UPERNET, '--mini', '--launcher', 'pytorch')
@@ -129,7 +127,7 @@ def test_fp16_without_gpu(refused: Callable[..., str], arguments: tuple[str, ...
 
 def test_auto_scale_lr_without_base(refused: Callable[..., str], here: Path) -> None:
     config = here / 'no_base.py'
-    config.write_text(f"_base_ = {SMALL!r}\nauto_scale_lr = dict(_delete_=True, enable=False)\n")
+    config.write_text(f'_base_ = {SMALL!r}\nauto_scale_lr = dict(_delete_=True, enable=False)\n')
     message = refused(train, str(config), '--mini', '--auto-scale-lr')
     assert 'base_batch_size' in message
 
@@ -156,16 +154,12 @@ class TestCheckpoints:
         assert "'nope.pth' does not exist" in message
         assert 'other.pth' in message
 
-    @pytest.mark.parametrize(
-        'content', [b'', b'not a checkpoint', b'PK\x03\x04', b'\x80\x02}q\x00.', bytes(2000)]
-    )
+    @pytest.mark.parametrize('content', [b'', b'not a checkpoint', b'PK\x03\x04', b'\x80\x02}q\x00.', bytes(2000)])
     def test_no_checkpoint(self, refused: Callable[..., str], here: Path, content: bytes) -> None:
         (here / 'text.pth').write_bytes(content)
         assert "'text.pth'" in refused(run_test, SMALL, 'text.pth', '--mini')
 
-    def test_truncated(
-        self, refused: Callable[..., str], here: Path, trained: Callable[[str], Path]
-    ) -> None:
+    def test_truncated(self, refused: Callable[..., str], here: Path, trained: Callable[[str], Path]) -> None:
         whole = (trained('seg') / 'iter_2.pth').read_bytes()
         (here / 'half.pth').write_bytes(whole[: len(whole) // 2])
         message = refused(run_test, SMALL, 'half.pth', '--mini')
@@ -186,9 +180,7 @@ class TestCheckpoints:
         torch.save({'model': {'patch_embeds.0.proj.weight': torch.zeros(1)}}, here / 'pub.pth')
         assert 'convert_official_state_dict' in refused(run_test, SMALL, 'pub.pth', '--mini')
 
-    def test_other_head(
-        self, refused: Callable[..., str], here: Path, trained: Callable[[str], Path]
-    ) -> None:
+    def test_other_head(self, refused: Callable[..., str], here: Path, trained: Callable[[str], Path]) -> None:
         path = str(trained('seg') / 'iter_2.pth')
         config = here / 'more_classes.py'
         config.write_text(f'_base_ = {SMALL!r}\nmodel = dict(decode_head=dict(num_classes=151))\n')
@@ -217,9 +209,7 @@ class TestCheckpoints:
         assert 'iter_3.pth' in message
 
     @pytest.mark.parametrize(('out', 'word'), [('result.json', '.pkl'), ('/proc/x.pkl', '--out')])
-    def test_out(
-        self, refused: Callable[..., str], trained: Callable[[str], Path], out: str, word: str
-    ) -> None:
+    def test_out(self, refused: Callable[..., str], trained: Callable[[str], Path], out: str, word: str) -> None:
         path = str(trained('seg') / 'iter_2.pth')
         assert word in refused(run_test, SMALL, path, '--mini', '--out', out)
 
@@ -244,9 +234,7 @@ def test_tool_from_elsewhere(tool: str, tmp_path: Path) -> None:
 
 
 def test_tool_without_mmengine(tmp_path: Path) -> None:
-    (tmp_path / 'mmengine.py').write_text(
-        "raise ModuleNotFoundError(\"No module named 'mmengine'\", name='mmengine')"
-    )
+    (tmp_path / 'mmengine.py').write_text("raise ModuleNotFoundError(\"No module named 'mmengine'\", name='mmengine')")
     done = subprocess.run(
         [sys.executable, str(ROOT / 'tools' / 'train.py'), UPERNET],
         env={**os.environ, 'PYTHONPATH': str(tmp_path)},
