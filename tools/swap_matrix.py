@@ -1,4 +1,4 @@
-"""Tries SepViT in every algorithm that mmdet, mmseg and mmpretrain ship; ``swap_matrix.py --help`` lists the options."""
+"""Tries SepViT in every algorithm that the packages ship; ``swap_matrix.py --help`` lists the options."""
 
 from __future__ import annotations
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mmengine.registry import MODELS, DefaultScope
-
 from ..models import SepViT
 from .errors import SwapError
-from .probe import WeightlessMode, model_class, quiet, without_weights
+from .probe import build_module, model_class
 
 # The paper's stochastic depth; Lite's is not known.
 _DROP_PATH = {'tiny': 0.2, 'small': 0.3, 'base': 0.5}
@@ -37,8 +35,10 @@ def frozen_stages(old: dict, scope: str | None) -> int:
     value = old.get('frozen_stages', -1)
     if not isinstance(value, int) or value < 0:
         return -1
-    with DefaultScope.overwrite_default_scope(scope), quiet(), WeightlessMode():
-        module = MODELS.build(without_weights(old))
+    try:
+        module = build_module(old, scope)
+    except Exception:  # whatever has no meta form has a real one
+        module = build_module(old, scope, 'cpu')
     module.train()
     parameters = list(module.parameters())
     if not any(p.requires_grad for p in parameters):
@@ -58,6 +58,7 @@ def sepvit_config(
     stages: Sequence[int],
     classification_size: int | tuple[int, int] | None,
     arguments: dict[str, Any],
+    image_channels: int = 3,
 ) -> tuple[dict, list[str]]:
     """Writes the config of the new backbone.
 
@@ -68,6 +69,7 @@ def sepvit_config(
         stages: Stages to put out.
         classification_size: Training size for the paper's classification form; None for its dense form.
         arguments: What the caller wants otherwise.
+        image_channels: Channels of the images. Defaults to 3.
 
     Returns:
         The config and notes.
@@ -82,8 +84,8 @@ def sepvit_config(
     name = {n[0]: n for n in _DROP_PATH}.get(arch, arch) if isinstance(arch, str) else None
     if name in _DROP_PATH:
         config['drop_path_rate'] = _DROP_PATH[name]
-    if old.get('in_channels', 3) != 3:
-        config['in_channels'] = old['in_channels']
+    if image_channels != 3:
+        config['in_channels'] = image_channels
     if old.get('with_cp'):
         config['with_cp'] = True
     frozen = frozen_stages(old, scope) if 'frozen_stages' not in arguments else -1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import resource
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -177,7 +178,8 @@ def classify(package: str, folder: str, file: str, arch: str) -> Outcome:
     return outcome
 
 
-def _child(sender: Any, arguments: tuple, memory: int) -> None:
+def _child(sender: Any, arguments: tuple, seconds: float, memory: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 5))
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     sender.send(classify(*arguments))
 
@@ -190,22 +192,23 @@ def try_one(package: str, folder: str, file: str, arch: str, seconds: float, mem
         folder: Its algorithm's folder.
         file: Its path below the package's configs.
         arch: SepViT's architecture.
-        seconds: How long it may take.
+        seconds: Processor time that it may take; ten times that by the clock, on a busy machine.
         memory: How many bytes it may use.
     """
     context = multiprocessing.get_context('fork')  # the packages are imported once, in the parent
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(sender, (package, folder, file, arch), memory))
+    child = context.Process(target=_child, args=(sender, (package, folder, file, arch), seconds, memory))
     start = time.monotonic()
     child.start()
     sender.close()
-    outcome = Outcome(package, folder, file, 'fails', f'took longer than {seconds:.0f} s')
+    outcome = Outcome(package, folder, file, 'fails', f'took longer than {10 * seconds:.0f} s')
     try:
-        if receiver.poll(seconds):
+        if receiver.poll(10 * seconds):
             outcome = receiver.recv()
     except EOFError:
         child.join(5)
-        outcome.detail = f'the process died (exit code {child.exitcode})'
+        over = child.exitcode == -signal.SIGXCPU
+        outcome.detail = f'took more than {seconds:.0f} s' if over else f'the process died (exit code {child.exitcode})'
     if child.is_alive():
         child.join(2)
     if child.is_alive():

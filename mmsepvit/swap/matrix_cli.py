@@ -30,7 +30,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--per-folder', type=int, default=1000, help='most structures to try in a folder (default: all)'
     )
     parser.add_argument('--arch', default='lite', help="SepViT's architecture (default: lite)")
-    parser.add_argument('--seconds', type=float, default=300, help='time for one config (default: 300)')
+    parser.add_argument('--seconds', type=float, default=300, help='processor time for one config (default: 300)')
     parser.add_argument('--memory-gb', type=float, default=10, help='memory for one config (default: 10)')
     parser.add_argument('--log', type=Path, default=Path('work_dirs/swap_matrix.jsonl'), help='what was tried so far')
     parser.add_argument('--out', type=Path, default=Path('docs'), help='folder for the two files (default: docs)')

@@ -111,3 +111,11 @@ def training_size(config: dict, default: int | tuple[int, int] = 224) -> int | t
 
 def _is_multi_view(config: dict) -> bool:
     return any(type_name(d) == 'MultiView' for d in _dicts((config.get('train_dataloader') or {}).get('dataset')))
+
+
+def image_channels(config: dict, backbone: dict) -> int:
+    """Channels of the images: what the old backbone says, or as many as they have means."""
+    if isinstance(backbone.get('in_channels'), int):
+        return backbone['in_channels']
+    nodes = [*_preprocessors(config['model']), config.get('data_preprocessor') or {}]
+    return next((len(n['mean']) for n in nodes if isinstance(n.get('mean'), (list, tuple))), 3)

@@ -19,7 +19,8 @@ from torch.overrides import TorchFunctionMode
 
 _SIZE_KEYS = ('img_size', 'input_size', 'input_resolution')
 _DEFAULT_SIZE = (512, 512)  # large enough for the last level of an SSD
-_SMALL_SIZE = (224, 224)
+# Backbones with a classifier of their own take one size only: VGG, LeNet.
+_SMALL_SIZES = ((224, 224), (32, 32))
 # What a factory function makes is weights, but for these: small tables that are read while a module is built.
 _TABLES = (torch.linspace, torch.arange, torch.tensor, torch.logspace)
 
@@ -122,25 +123,35 @@ def _features(outputs: Any, size: tuple[int, int]) -> list[Feature]:
     return features
 
 
+def build_module(node: dict, scope: str | None, device: str = 'meta') -> nn.Module:
+    """Builds a config node without pretrained weights.
+
+    Args:
+        node: The config.
+        scope: Package whose classes it names.
+        device: 'meta', where weights take no memory, or 'cpu'. Defaults to 'meta'.
+    """
+    with DefaultScope.overwrite_default_scope(scope), quiet():
+        node = without_weights(node)
+        if device != 'meta':
+            return MODELS.build(node)
+        with WeightlessMode():
+            module = MODELS.build(node)
+        return module.to('meta')
+
+
 def _run(modules: Sequence[dict], scope: str | None, size: tuple[int, int], device: str) -> list[Any]:
     """Features after each module; an exception in place of those that could not be had."""
     results: list[Any] = []
     value: Any = None
     for i, cfg in enumerate(modules):
         try:
+            module = build_module(cfg, scope, device).eval()
+            if i == 0:
+                value = torch.zeros(1, cfg.get('in_channels') or _in_channels(module), *size, device=device)
             with DefaultScope.overwrite_default_scope(scope), quiet(), torch.no_grad():
-                cfg = without_weights(cfg)
-                if device == 'meta':
-                    with WeightlessMode():
-                        module: nn.Module = MODELS.build(cfg)
-                    module = module.to('meta')
-                else:
-                    module = MODELS.build(cfg)
-                module.eval()
-                if i == 0:
-                    value = torch.zeros(1, cfg.get('in_channels') or _in_channels(module), *size, device=device)
                 value = module(value)
-                results.append(_features(value, size))
+            results.append(_features(value, size))
         except Exception as error:  # any backbone's own: it is handed on, not swallowed
             results.append(error)
             break
@@ -170,11 +181,11 @@ def learn_outputs(modules: Sequence[dict], scope: str | None, size: tuple[int, i
     scope_module(scope)
     sizes = [size or image_size(modules[0], model_class(modules[0], scope))]
     if size is None and sizes == [_DEFAULT_SIZE]:
-        sizes.append(_SMALL_SIZE)  # a backbone with a classifier of its own (VGG) takes one size only
+        sizes += _SMALL_SIZES
     state = torch.get_rng_state()
     results: list[Any] = []
     try:
-        for device, tried in [*(('meta', s) for s in sizes), ('cpu', sizes[-1])]:
+        for device, tried in [*(('meta', s) for s in sizes), ('cpu', sizes[min(1, len(sizes) - 1)])]:
             found = _run(modules, scope, tried, device)
             if len(found) > len(results) or not isinstance(found[-1], Exception):
                 results = found

@@ -17,6 +17,7 @@ MODELS_REFUSED = {
         'corner heatmaps are supervised at the output of each stacked hourglass, at stride 4; '
         'SepViT has one map of each stride and no stack'
     ),
+    'Detectron2Wrapper': 'it wraps a whole Detectron2 model, whose backbone is configured and built there',
     'MultimodalEncoderDecoder': f'{_LANGUAGE} (CLIP)',
     'DepthEstimator': "VPD's features are a pretrained diffusion model's, prompted with text",
     **dict.fromkeys(('MAE', 'MFF', 'MILAN', 'EVA', 'MixMIM', 'SimMIM', 'MaskFeat', 'BEiT', 'CAE', 'iTPN'), _MASKED),
@@ -55,7 +56,6 @@ BACKBONES_REFUSED = {
     'FastSCNN': 'the backbone is the model: its stem is shared by both branches that it fuses itself',
     'ERFNet': 'the backbone is the model: an encoder with its own decoder up to stride 2',
     'UNet': 'the backbone is the model: an encoder with its own decoder up to stride 1',
-    'CGNet': 'the backbone is the model: context-guided blocks down to stride 8 with one layer behind them',
     'ICNet': 'the backbone is the model: it runs the stages of a ResNet one by one on three image scales',
     'VPD': 'the backbone is a pretrained diffusion model, prompted with text',
     'Conformer': 'the head reads a convolution branch and a transformer branch of the backbone, each with its own loss',

@@ -20,6 +20,20 @@ _TRACKERS = (*_VIDEO, 'DeepSORT', 'StrongSORT', 'SORT', 'ByteTrack', 'OCSORT')
 # Pyramids that go on past stride 64, or join maps by pooling, want a map to pool.
 _DEEP_NECKS = ('SSDNeck', 'NASFPN', 'FPG', 'NASFCOS_FPN', 'RFP')
 
+# Their deformable 3x3 convolutions want a map of 3x3 at least at stride 128.
+_DEFORMABLE_HEADS = (
+    'DDODHead',
+    'VFNetHead',
+    'RepPointsHead',
+    'GARetinaHead',
+    'GARPNHead',
+    'NASFCOSHead',
+    'NASFCOS_FPN',
+    'DyHead',
+    'CascadeRPNHead',
+    'StageCascadeRPNHead',
+)
+
 
 def nodes(node: Any) -> Iterator[dict]:
     """All dicts of a config, without those of its data preprocessors."""
@@ -38,10 +52,12 @@ def _values(model: dict, key: str) -> list[int]:
 
 
 def image_side(model: dict) -> int:
-    """Side of the images in pixels: 128, more where a model needs many or deep maps."""
+    """Side of the images in pixels: 128, more where a model needs large or many maps."""
     names = {type_name(n) for n in nodes(model)}
     if names & {'SSDNeck'}:
         return 320
+    if names & set(_DEFORMABLE_HEADS) or any(n.get('dcn_on_last_conv') or n.get('with_deform') for n in nodes(model)):
+        return 384
     two_stage = any(n.get('as_two_stage') for n in nodes(model))
     if names & set(_DEEP_NECKS) or (
         names & set(_DENSE_QUERIES) and (two_stage or 'DINO' in names or 'DDQDETR' in names)

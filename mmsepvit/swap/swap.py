@@ -14,7 +14,7 @@ from .backbone import sepvit_config, stage_channels
 from .consumers import rewrite_input, rewrite_neck, rewrite_roi_head, rewrite_strides
 from .errors import SwapError, SwapRefused
 from .leftovers import drop_links, fit_optimizer
-from .preprocessor import set_preprocessor, training_size
+from .preprocessor import image_channels, set_preprocessor, training_size
 from .probe import Feature, learn_outputs, model_class
 from .refusals import check_model, check_site
 from .report import SwapReport, differences
@@ -129,6 +129,8 @@ def _swap_site(
 ) -> list[str]:
     """Replaces one backbone and rewrites what reads it, in place; returns notes."""
     check_site(site)
+    if not site.necks and not any(True for _ in site.consumers()):
+        raise SwapRefused(f'{type_name(site.owner)} ({site.path}) has no neck and no head: there is nothing to train')
     old_backbone, necks = site.backbone, [copy.deepcopy(n) for n in site.necks]
     person = type_name(site.owner) == 'BaseReID'
     known = learn_outputs([old_backbone, *necks], scope, _REID_SIZE if person else None)
@@ -161,7 +163,9 @@ def _swap_site(
         notes += more
         if max(stages) >= len(channels):
             raise SwapError(f'arch has {len(channels)} stages, and stage {max(stages) + 1} is asked for')
-        backbone, more = sepvit_config(old_backbone, scope, arch, stages, size, arguments)
+        backbone, more = sepvit_config(
+            old_backbone, scope, arch, stages, size, arguments, image_channels(config, old_backbone)
+        )
         notes += more
     built = learn_outputs([backbone], scope, _SIZE if size is None else _pair(size))[0]
     if isinstance(built, Exception):
@@ -179,6 +183,8 @@ def _swap_site(
         if type_name(head) == 'ClsHead' and classes:
             head.update(type='LinearClsHead', num_classes=classes, in_channels=features[-1].channels)
             notes.append('the head is a LinearClsHead now: the old backbone held the classifier')
+    if features[0].ndim == 3 and necks and type_name(necks[0]) == 'GlobalAveragePooling':
+        necks[0].pop('dim', None)  # it pooled tokens; SepViT's are a map
     plain = len(features) > 1 and len({f.stride for f in features}) == 1
     if plain and necks and type_name(necks[0]) in _PYRAMID_NECKS:
         notes.append(f"{type_name(necks[0])} is gone: it made a pyramid of one stride, and SepViT's maps are one")
@@ -233,8 +239,8 @@ def _swap_site(
                 rewrite_roi_head(node, old_widths[0], new_widths[0])
         if not done:
             raise SwapRefused(
-                f'nothing behind {site.backbone_path} says that it reads {old_widths} channels: '
-                + ('the model has no head to train' if not any(True for _ in site.consumers()) else 'its head is fixed')
+                f'nothing behind {site.backbone_path} says in the config that it reads {old_widths} channels, so their '
+                'width is fixed in code'
             )
     if task == 'segmentation':
         old_strides, new_strides = [f.stride for f in before], [f.stride for f in after]

@@ -1,0 +1,30 @@
+"""Every style of algorithm trains and predicts with SepViT in it; the config that it came from stays as it was."""
+
+from __future__ import annotations
+
+import pytest
+from dozen import DOZEN
+
+from mmsepvit.models import SepViT
+from mmsepvit.swap import load, swap
+from mmsepvit.swap.trial import run
+
+
+@pytest.mark.parametrize('style', DOZEN)
+def test_trains_and_predicts(style: str) -> None:
+    config = load(DOZEN[style])
+    before = config.to_dict()
+    report = swap(config, 'lite', frozen_stages=-1)
+    assert config.to_dict() == before
+
+    trial = run(report.config)
+    backbone = report.config.model
+    for part in report.backbones[0].split('.')[1:]:
+        backbone = backbone[part]
+    arguments = {k: v for k, v in backbone.items() if k != 'type'}
+    every = len(list(SepViT(**arguments).parameters()))
+    copies = 2 if style == 'semi-supervised' else 1  # the student trains, the teacher is its average
+    assert trial.parameters == every
+    assert trial.frozen == every * (copies - 1)
+    assert trial.losses['loss'] > 0
+    assert trial.predictions > 0
