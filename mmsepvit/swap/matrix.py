@@ -179,7 +179,7 @@ def classify(package: str, folder: str, file: str, arch: str) -> Outcome:
 
 
 def _child(sender: Any, arguments: tuple, seconds: float, memory: int) -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 5))
+    resource.setrlimit(resource.RLIMIT_CPU, (max(int(seconds), 1), int(seconds) + 5))
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     sender.send(classify(*arguments))
 

@@ -1,0 +1,81 @@
+"""The coverage tool: what it tries, how it takes each kind of end, that it goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from mmsepvit.swap import load, matrix
+from mmsepvit.swap.matrix import Outcome, append, folders, plan, read_log, signature, try_one
+from mmsepvit.swap.matrix_report import folder_kind, markdown, summary, write
+
+GB = 2**30
+
+
+def outcome(folder: str, config: str, kind: str) -> Outcome:
+    return Outcome('mmseg', folder, config, kind, 'a | b')
+
+
+def test_walks_every_algorithm_folder() -> None:
+    root = matrix.package_configs('mmseg')
+    named = {p.parts[0] for p in (f.relative_to(root) for f in root.rglob('*.py'))} - {'_base_'}
+    assert set(folders('mmseg')) == named
+    assert len(named) > 40
+
+
+def test_one_config_of_each_structure() -> None:
+    tried = list(plan(('mmseg',), ('setr', 'segformer'), 9))
+    forms = [signature(load(f'{package}::{file}')) for package, _, file in tried]
+    assert len(set(forms)) == len(forms)
+    assert {folder for _, folder, _ in tried[:2]} == {'setr', 'segformer'}  # each folder once before any twice
+    assert any('mla' in file for _, _, file in tried)
+    assert sum(folder == 'segformer' for _, folder, _ in tried) == 1  # its sizes differ in widths only
+
+
+def test_time_and_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sleep(*_: str) -> Outcome:
+        time.sleep(60)
+        raise AssertionError
+
+    def die(*_: str) -> Outcome:
+        os._exit(3)
+
+    def eat(*_: str) -> Outcome:
+        bytearray(4 * GB)
+        raise AssertionError
+
+    monkeypatch.setattr(matrix, 'classify', sleep)
+    assert 'longer than' in try_one('mmseg', 'a', 'a/b.py', 'lite', 0.1, 8 * GB).detail
+    monkeypatch.setattr(matrix, 'classify', die)
+    assert 'exit code 3' in try_one('mmseg', 'a', 'a/b.py', 'lite', 30, 8 * GB).detail
+    monkeypatch.setattr(matrix, 'classify', eat)
+    assert try_one('mmseg', 'a', 'a/b.py', 'lite', 30, 3 * GB).kind == 'fails'
+
+
+def test_log_keeps_the_last_of_each(tmp_path: Path) -> None:
+    log = tmp_path / 'log.jsonl'
+    assert read_log(log) == []
+    for kind in ('fails', 'works'):
+        append(log, outcome('ann', 'ann/a.py', kind))
+    append(log, outcome('ann', 'ann/b.py', 'refused'))
+    assert {o.config: o.kind for o in read_log(log)} == {'ann/a.py': 'works', 'ann/b.py': 'refused'}
+
+
+def test_a_failure_counts_before_a_success(tmp_path: Path) -> None:
+    found = [
+        outcome('ann', 'ann/a.py', 'works'),
+        outcome('ann', 'ann/b.py', 'refused'),
+        outcome('fcn', 'fcn/a.py', 'works'),
+        outcome('fcn', 'fcn/b.py', 'fails'),
+    ]
+    assert folder_kind(found[:2]) == 'works'
+    assert folder_kind(found[2:]) == 'fails'
+    assert summary(found) == {'mmseg': {'works': 1, 'fails': 1}}
+    assert 'a \\| b' in markdown(found, {'torch': '2'}, 'lite')
+    write(found, tmp_path, {'torch': '2'}, 'lite')
+    data = json.loads((tmp_path / 'swap_matrix.json').read_text())
+    assert [c['config'] for c in data['configs']] == ['ann/a.py', 'ann/b.py', 'fcn/a.py', 'fcn/b.py']
