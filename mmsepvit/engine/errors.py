@@ -35,16 +35,16 @@ def run_command(command: Callable[[list[str]], Any], argv: list[str] | None = No
         argv: These arguments. Defaults to the process's.
 
     Returns:
-        The exit code: 0, or 2 for a mistake of the caller.
+        The exit code: 2 for a mistake of the caller, else the function's if it returns one, else 0.
     """
     try:
-        command(sys.argv[1:] if argv is None else argv)
+        result = command(sys.argv[1:] if argv is None else argv)
     except UserError as error:
         # All ranks of a distributed run make the same mistake; one of them says so.
         if launched_rank() == 0:
             print(f'error: {error}', file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
-    return 0
+    return result if isinstance(result, int) else 0
 
 
 def did_you_mean(word: str, known: Iterable[str], count: int = 3) -> str:
