@@ -116,9 +116,12 @@ def count_config(config: Config, shape: tuple[int, int] | None = None) -> ModelC
     with DefaultScope.overwrite_default_scope(config.default_scope):
         model = MODELS.build(config.model)
     # Not built on the meta device at once: most backbones of the packages read numbers out of tensors while built.
-    # PyTorch turns a linear layer with frozen weights into a batched product where its input is not contiguous, and
-    # that would be counted as attention.
-    model.to('meta').eval().requires_grad_(True)
+    model.to('meta').eval().requires_grad_(False)
+    for module in model.modules():
+        # PyTorch turns a linear layer with frozen weights into a batched product where its input is not contiguous, and
+        # that would be counted as attention. Of the rest none is trainable, which torch 2.11's counter needs here.
+        if isinstance(module, nn.Linear):
+            module.requires_grad_(True)
     parts = _parts(model)
     full = {name: Count(params=_num_params(part)) for name, part in parts.items()}
 
