@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,17 @@ def stage_channels(arch: str | dict) -> tuple[int, ...]:
     if arch not in SepViT.arch_zoo:
         raise SwapError(f"arch='{arch}' is none of {', '.join(n for n in SepViT.arch_zoo if len(n) > 1)}")
     return tuple(SepViT.arch_zoo[arch]['channels'])
+
+
+def arch_of(name: str) -> str:
+    """Architecture that a command line's name means: 'sepvit-tiny', 'sepvit_t' and 'tiny' are the same.
+
+    Raises:
+        SwapError: There is no such architecture.
+    """
+    arch = re.sub(r'^sepvit[-_]', '', name.lower())
+    stage_channels(arch)
+    return arch
 
 
 def frozen_stages(old: dict, scope: str | None) -> int:

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import DictAction
-
+from ..engine.config import OptionsAction
 from .errors import SwapError
 from .report import SwapReport
 from .swap import swap
@@ -29,7 +28,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--set',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         default={},
         metavar='KEY=VALUE',
         help='further arguments of SepViT, e.g. with_cp=True drop_path_rate=0.1 frozen_stages=-1',
@@ -64,6 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = parse(argv)
     try:
+        taken = sorted(set(args.set) & {'cfg', 'arch', 'path', 'swap_teachers'})
+        if taken:
+            raise SwapError(f'--set {taken[0]}: this has an option of its own, --{taken[0].replace("_", "-")}')
         report = swap(args.config, args.arch, path=args.path, swap_teachers=args.swap_teachers, **args.set)
         print(report)
         if args.out:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,8 +73,13 @@ def _set_statistics(node: dict, to_rgb_style: bool, rgb: bool) -> None:
             node['rgb_to_bgr'] = False
 
 
-def set_preprocessor(config: dict) -> None:
-    """Gives every image preprocessor of the model ImageNet's RGB statistics, where it has others; in place."""
+def set_preprocessor(config: dict) -> list[str]:
+    """Gives every image preprocessor of the model ImageNet's RGB statistics, where it has others; in place.
+
+    Returns:
+        Notes for the reader.
+    """
+    before = copy.deepcopy(list(_preprocessors(config['model'])))
     rgb = _loads_rgb(config)
     model = config['model']
     nodes = [n for n in _preprocessors(model) if not type_name(n).startswith('MultiBranch')]
@@ -85,6 +91,10 @@ def set_preprocessor(config: dict) -> None:
         _set_statistics(node, (type_name(node) or default) in _TO_RGB, rgb)
     if not nodes and config.get('default_scope') == 'mmpretrain':
         config['data_preprocessor'] = {'mean': list(MEAN), 'std': list(STD), 'to_rgb': not rgb}
+    teachers = [key for key in model if key.startswith('teacher')]
+    if teachers and before != list(_preprocessors(model)):
+        return [f'{teachers[0]} reads the same images, whose statistics or channel order are new to it']
+    return []
 
 
 def training_size(config: dict, default: int | tuple[int, int] = 224) -> int | tuple[int, int]:
@@ -98,9 +108,13 @@ def training_size(config: dict, default: int | tuple[int, int] = 224) -> int | t
     for node in _dicts((config.get('train_dataloader') or {}).get('dataset')):
         for key in _CROP_KEYS.get(type_name(node), ()):
             value = node.get(key)
-            if isinstance(value, int):
+            if isinstance(value, int) and value > 0:
                 found.append((value, value))
-            elif isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(v, int) for v in value):
+            elif (
+                isinstance(value, (list, tuple))
+                and len(value) == 2
+                and all(isinstance(v, int) and v > 0 for v in value)
+            ):
                 # a Resize's scale is width, height
                 found.append((value[1], value[0]) if key == 'scale' else (value[0], value[1]))
     if not found:

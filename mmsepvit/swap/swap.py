@@ -94,7 +94,7 @@ def swap(
     for site in sites:
         notes += _swap_site(new, site, scope, arch, channels, backbone_args)
         notes += drop_links(new, site.owner)
-    set_preprocessor(new)
+    notes += set_preprocessor(new)
     notes += fit_optimizer(new)
     paths = [site.backbone_path for site in sites]
     filename = config.filename if config.filename and Path(config.filename).is_file() else None

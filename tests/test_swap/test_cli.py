@@ -43,6 +43,7 @@ def test_from_another_folder_without_an_import(tmp_path: Path, repo_root: Path) 
         (['mmdet::cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco'], 'hourglass'),
         ([SOURCE, '--arch', 'huge'], 'huge'),
         ([SOURCE, '--set', 'nonsense=1'], 'nonsense'),
+        ([SOURCE, '--set', 'arch=small'], '--arch'),
         (['nowhere.py'], 'does not exist'),
         ([SOURCE, '--out', 'config.txt'], 'config.txt'),
     ],
