@@ -258,7 +258,7 @@ def _building(thing: Thing) -> list[Part]:
     rows = 1 + int(pose[2] * 2) if gabled else 2 + int(pose[2] * 4)
     columns = 2 + int(pose[3] * 3)
     low = 0.24 if gabled else 0.2
-    pane_w, pane_h = 0.28 * 2 * half / columns, 0.28 * (top - low) / rows
+    pane_w, pane_h = 0.32 * 2 * half / columns, 0.31 * (top - low) / rows
     pane = _mix(glass, _DARK, 0.85 if pose[4] > 0.3 else 0.1)
     for row in range(rows):
         for column in range(columns):

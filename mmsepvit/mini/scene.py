@@ -36,7 +36,7 @@ _NATURAL: dict[str, tuple[tuple[float, float], ...]] = {
     'elephant': ((0.0, 0.15), (0.02, 0.25), (0.35, 0.65)),
     'zebra': ((0.05, 0.15), (0.0, 0.15), (0.75, 0.98)),
 }
-NATURAL = 0.3
+NATURAL = 0.35
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def _light(p: _Painter) -> Light:
 
 
 def _ridge(p: _Painter, tall: bool) -> Ridge:
-    low, high = (0.45, 0.95) if tall else (0.15, 0.6)
+    low, high = (0.45, 0.95) if tall else (0.25, 0.75)
     peaks = tuple(p.uniform(low, high) for _ in range(p.integer(5, 9)))
     colour = p.colour('mountain')
     return Ridge(
@@ -242,10 +242,10 @@ def _grounds(p: _Painter, focus: str | None) -> tuple[Ground, ...]:
         return tuple(regions)
     base = p.pick(('grass', 'sand'))
     regions.append(region(base, 'all'))
-    if focus is None and p.chance(0.7):
+    if focus is None and p.chance(0.75):
         # The far ground: a lake or sea, or the other dry ground.
-        other = 'water' if p.chance(0.65) else ('sand' if base == 'grass' else 'grass')
-        line = p.uniform(0.2, 0.65)
+        other = 'water' if p.chance(0.7) else ('sand' if base == 'grass' else 'grass')
+        line = p.uniform(0.3, 0.7)
         border = (line, p.uniform(-0.25, 0.25), p.uniform(0.0, 0.08), p.uniform(0.4, 1.5))
         regions.append(region(other, 'far', *border, p.uniform()))
     if p.chance(0.6 if focus is None else 0.3):
@@ -270,7 +270,7 @@ _HEIGHTS = {
     'building': (1.8, 3.5),
     'clutter': (0.3, 0.8),
 }
-_WIDE = {'person': (0.8, 1.25), 'tree': (0.7, 1.4), 'building': (0.7, 1.8), 'clutter': (0.7, 1.6)}
+_WIDE = {'person': (0.8, 1.25), 'tree': (0.7, 1.4), 'building': (0.8, 1.6), 'clutter': (0.7, 1.6)}
 
 
 def _thing(p: _Painter, name: str, x: float, y: float, size: float, group: int = -1) -> Thing:
@@ -325,7 +325,7 @@ def _things(p: _Painter, scene: Scene, focus: str | None) -> list[Thing]:
         buildings = 0 if focus in ('building', 'mountain', 'water') else p.integer(0, 2)
         trees = p.integer(0, 2)
     for _ in range(buildings):
-        size = height * p.uniform(0.22, 0.55)
+        size = height * p.uniform(0.3, 0.6)
         y = horizon + depth * p.uniform(0.01, 0.15)
         found.append(_thing(p, 'building', width * p.uniform(0.0, 1.0), y, size))
     for _ in range(trees):
@@ -408,7 +408,7 @@ def sample_scene(seed: int, index: int, focus: str | None = None) -> Scene:
     else:
         horizon = height * p.uniform(0.32, 0.6)
     sky = p.colour('sky')
-    with_ridge = focus == 'mountain' or p.chance(0.5 if focus is None else 0.25)
+    with_ridge = focus == 'mountain' or p.chance(0.6 if focus is None else 0.25)
     bare = Scene(
         seed=seed,
         index=index,

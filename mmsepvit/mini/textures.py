@@ -32,7 +32,7 @@ def ground_texture(
     if ground.name == 'grass':
         # Upright blades. Fine ones fade into coarse ones towards the viewer: scaling a single
         # field with depth would bend them into a fan.
-        fine, coarse = noise(x / 1.5, y / 3.5, 51.0), noise(x / 3.0, y / 8.0, 58.0)
+        fine, coarse = noise(x / 2.0, y / 5.0, 51.0), noise(x / 4.0, y / 12.0, 58.0)
         blades = fine + (coarse - fine) * (0.15 + 0.75 * depth)
         tufts = noise(x / 13.0, y / 9.0, 52.0)
         return 0.5 + 0.85 * blades + 0.25 * (tufts - 0.5), smoothstep(tufts * 1.6 - 0.3)
@@ -40,13 +40,13 @@ def ground_texture(
     if ground.name == 'sand':
         speckle = noise(x, y, 53.0)
         bend = 1.3 * noise(x / 26.0, y / 14.0, 54.0)
-        ripples = wave(y / (9.0 * grain) + bend)
+        ripples = wave(y / (11.0 * grain) + bend)
         return 0.95 + 0.14 * (speckle - 0.5) + 0.1 * ripples, 0.5 + 0.35 * ripples
     if ground.name == 'water':
-        swell = noise(x / 22.0, y / (3.2 * grain), 55.0)
-        chop = noise(x / 10.0, y / (1.7 * grain), 56.0)
-        glint = smoothstep((swell * 0.6 + chop * 0.4 - 0.6) * 8.0)
-        return 0.7 + 0.45 * swell + 0.65 * glint, chop
+        swell = noise(x / 34.0, y / (3.5 * grain), 55.0)
+        chop = noise(x / 12.0, y / (2.0 * grain), 56.0)
+        glint = smoothstep((swell * 0.5 + chop * 0.5 - 0.58) * 9.0)
+        return 0.6 + 0.3 * swell + 0.35 * chop + 0.6 * glint, chop
     return _road(ground, noise, x, y, x / scene.width, depth)
 
 
