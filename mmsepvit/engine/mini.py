@@ -35,7 +35,7 @@ class MiniSettings:
         batch_size: Images a training batch.
         lr: Rate of the optimizer: small data from scratch wants another one than long trainings.
         length: Iterations or epochs, in the unit of the config's training loop.
-        warmup: Iterations of warmup where the loop counts epochs and the warmup iterations.
+        warmup: Iterations of warmup, where the config warms up over iterations.
         val_interval: Iterations or epochs between validations and checkpoints.
     """
 
@@ -48,9 +48,9 @@ class MiniSettings:
 
 
 SETTINGS = {
-    'mmseg': MiniSettings(shrink=8, batch_size=8, lr=5e-4, length=200, warmup=10, val_interval=50),
+    'mmseg': MiniSettings(shrink=8, batch_size=8, lr=5e-4, length=140, warmup=10, val_interval=35),
     'mmdet': MiniSettings(shrink=5, batch_size=2, lr=2e-4, length=6, warmup=30, val_interval=1),
-    'mmpretrain': MiniSettings(shrink=3.5, batch_size=16, lr=5e-4, length=10, warmup=30, val_interval=1),
+    'mmpretrain': MiniSettings(shrink=4, batch_size=16, lr=5e-4, length=15, warmup=30, val_interval=3),
 }
 
 
@@ -144,12 +144,14 @@ def _shorten_schedule(config: Config, settings: MiniSettings) -> None:
     loop.val_interval = settings.val_interval
     loop.pop('dynamic_intervals', None)
 
+    # A LinearLR of one iteration never leaves its start factor.
+    at_least = settings.warmup if unit == 'max_iters' else 1
     for scheduler in _as_list(config.get('param_scheduler')):
         counts_loop_unit = scheduler.get('by_epoch', True) == (unit == 'max_epochs')
         for key in ('begin', 'end', 'T_max', 'milestones', 'step_size'):
             if key in scheduler:
                 scheduler[key] = (
-                    _shorten(scheduler[key], settings.length, full_length)
+                    _shorten(scheduler[key], settings.length, full_length, at_least)
                     if counts_loop_unit
                     else _at_most(scheduler[key], settings.warmup)
                 )
@@ -172,11 +174,11 @@ def _as_list(node: Any) -> list:
     return list(node) if isinstance(node, (list, tuple)) else [node] if node else []
 
 
-def _shorten(value: Any, length: int, full_length: int) -> Any:
+def _shorten(value: Any, length: int, full_length: int, at_least: int) -> Any:
     """The same part of a shorter training; rounded down, so that no milestone falls on its end."""
     if isinstance(value, (list, tuple)):
-        return type(value)(_shorten(item, length, full_length) for item in value)
-    return max(1, value * length // full_length) if value else value
+        return type(value)(_shorten(item, length, full_length, at_least) for item in value)
+    return max(at_least, value * length // full_length) if value else value
 
 
 def _at_most(value: Any, most: int) -> Any:
