@@ -10,6 +10,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..checkpoints.transfer import checked_loading
 from ..registry import MODELS
 from .attention import SeparableAttention
 from .embedding import ConditionalPositionEncoding, OverlapPatchEmbed, pad_to_multiple
@@ -360,7 +361,8 @@ class SepViT(BaseModule):
         """Initialises the weights: by ``init_cfg`` where it is given, else as published."""
         if not self.init_cfg:
             self.reset_parameters()
-        super().init_weights()
+        with checked_loading(self):
+            super().init_weights()
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
