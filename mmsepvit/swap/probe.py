@@ -146,9 +146,10 @@ def _run(modules: Sequence[dict], scope: str | None, size: tuple[int, int], devi
     value: Any = None
     for i, cfg in enumerate(modules):
         try:
-            module = build_module(cfg, scope, device).eval()
+            module = build_module(cfg, scope, device)
+            module.eval()  # mmdet's backbones return nothing from it
             if i == 0:
-                value = torch.zeros(1, cfg.get('in_channels') or _in_channels(module), *size, device=device)
+                value = torch.zeros(2, cfg.get('in_channels') or _in_channels(module), *size, device=device)
             with DefaultScope.overwrite_default_scope(scope), quiet(), torch.no_grad():
                 value = module(value)
             results.append(_features(value, size))
