@@ -12,11 +12,11 @@ config=$1
 checkpoint=$2
 gpus=$3
 
-launch=(--nnodes="${NNODES:-1}" --node-rank="${NODE_RANK:-0}" --nproc-per-node="$gpus")
 if [ "${NNODES:-1}" = 1 ] && [ -z "${PORT:-}" ]; then
     launch=(--standalone --nproc-per-node="$gpus")
 else
+    launch=(--nnodes="${NNODES:-1}" --node-rank="${NODE_RANK:-0}" --nproc-per-node="$gpus")
     launch+=(--master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="${PORT:-29500}")
 fi
-exec "${PYTHON:-python}" -m torch.distributed.run "${launch[@]}" \
+exec "${PYTHON:-python}" "$(dirname "$0")/launch.py" "${launch[@]}" \
     "$(dirname "$0")/test.py" "$config" "$checkpoint" --launcher pytorch "${@:4}"

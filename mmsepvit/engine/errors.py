@@ -5,10 +5,14 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 EXIT_USER_ERROR = 2
+
+# torchrun ends all processes when one has ended; the one that speaks must come to it.
+_GRACE = 5.0
 
 
 class UserError(Exception):
@@ -41,7 +45,9 @@ def run_command(command: Callable[[list[str]], Any], argv: list[str] | None = No
         result = command(sys.argv[1:] if argv is None else argv)
     except UserError as error:
         # All ranks of a distributed run make the same mistake; one of them says so.
-        if launched_rank() == 0:
+        if launched_rank() > 0:
+            time.sleep(_GRACE)
+        else:
             print(f'error: {error}', file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
     return result if isinstance(result, int) else 0

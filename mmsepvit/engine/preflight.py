@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -58,7 +61,10 @@ def check_stack(scope: str) -> None:
     names += [f'{scope}.{part}' for part in ('models', 'datasets', 'evaluation', 'engine')]
     for name in names:
         try:
-            import_module(name)
+            # onedl's packages tell of every optional part that is not there, before any message of ours
+            with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+                warnings.simplefilter('ignore')
+                import_module(name)
         except ModuleNotFoundError as error:
             missing = error.name or name
             if missing == 'mmcv._ext':

@@ -64,3 +64,19 @@ def test_sync_bn_is_found_everywhere() -> None:
     assert replace_sync_bn(config.model) == 2
     assert 'SyncBN' not in config.pretty_text
     assert replace_sync_bn(config.model) == 0
+
+
+def test_user_error_is_said_once(tmp_path: Path) -> None:
+    """Not by every process, and without torchrun's own traceback after it."""
+    done = subprocess.run(
+        [str(ROOT / 'tools' / 'dist_train.sh'), small_config('seg'), '2'],
+        cwd=tmp_path,
+        env={**os.environ, 'PYTHON': sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert 'no data' in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 3, done.stderr
+    assert not list(tmp_path.iterdir())
