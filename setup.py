@@ -13,7 +13,7 @@ from setuptools.command.build import build
 ROOT = Path(__file__).resolve().parent
 MIM_PARTS = ('configs', 'tools', 'model-index.yml')
 # Of use in a checkout only.
-NOT_SHIPPED = {'tools/make_env.py', 'tools/demo.py'}
+NOT_SHIPPED = {'tools/make_env.py'}
 
 
 def version() -> str:

@@ -24,7 +24,7 @@ def shipped() -> set[str]:
     configs = {path for pattern in ('*.py', '*.yml', '*.md') for path in (ROOT / 'configs').rglob(pattern)}
     tools = {path for pattern in ('*.py', '*.sh') for path in (ROOT / 'tools').glob(pattern)}
     names = {path.relative_to(ROOT).as_posix() for path in configs | tools} | {'model-index.yml'}
-    return names - {'tools/make_env.py', 'tools/demo.py'}
+    return names - {'tools/make_env.py'}
 
 
 @pytest.fixture(scope='session')
@@ -39,12 +39,12 @@ def test_wheel_holds_the_package_and_mims_files_and_nothing_else(wheel_files: di
     assert held == modules() | {f'mmsepvit/.mim/{name}' for name in shipped()}
 
 
-def test_wheel_holds_the_files_as_they_are(wheel: Path, wheel_files: dict[str, zipfile.ZipInfo]) -> None:
+def test_wheel_holds_the_files_as_they_are(source: Path, wheel: Path, wheel_files: dict[str, zipfile.ZipInfo]) -> None:
     with zipfile.ZipFile(wheel) as archive:
         for name in modules():
-            assert archive.read(name) == (ROOT / name).read_bytes(), name
+            assert archive.read(name) == (source / name).read_bytes(), name
         for name in shipped():
-            assert archive.read(f'mmsepvit/.mim/{name}') == (ROOT / name).read_bytes(), name
+            assert archive.read(f'mmsepvit/.mim/{name}') == (source / name).read_bytes(), name
     # Launchers stay programs.
     for name in ('dist_train.sh', 'dist_test.sh'):
         assert wheel_files[f'mmsepvit/.mim/tools/{name}'].external_attr >> 16 & 0o111, name
