@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
 if (_ROOT / 'mmsepvit' / '__init__.py').is_file():  # run from a repository, installed or not
     sys.path.insert(0, str(_ROOT))
+
+# On cores that others use too, threads that spin while they wait cost three times what they compute.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read when torch is imported
 
 if __name__ == '__main__':
     try:
