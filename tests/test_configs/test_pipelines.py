@@ -75,7 +75,7 @@ def test_train_and_test_pipelines(name: str) -> None:
         assert (3, 64, 64) in shapes
         assert max(max(shape) for shape in shapes) == 64
     else:
-        assert shapes == {(3, 64, 64)}
+        assert shapes == {(3, 56, 56)}
     for sample in samples(config, 'val', 2):
         height, width = sample['inputs'].shape[1:]
         if config.default_scope == 'mmseg':

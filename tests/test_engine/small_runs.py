@@ -16,10 +16,16 @@ _FEW = [
     'train_dataloader.batch_size=2',
     'default_hooks.logger.interval=1',
 ]
+_EPOCH = [
+    'train_cfg.max_epochs=1',
+    'train_cfg.val_interval=1',
+    'default_hooks.checkpoint.interval=1',
+    'train_dataloader.num_batch_per_epoch=2',
+]
 _SHORT = {
     'seg': ['train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=1'],
-    'det': ['train_cfg.max_epochs=1', 'train_dataloader.num_batch_per_epoch=2'],
-    'cls': ['train_cfg.max_epochs=1', 'train_dataloader.num_batch_per_epoch=2'],
+    'det': _EPOCH,
+    'cls': _EPOCH,
 }
 LAST = {'seg': 'iter_2.pth', 'det': 'epoch_1.pth', 'cls': 'epoch_1.pth'}
 
