@@ -60,7 +60,7 @@ def choose_stages(features: Sequence[Feature], task: str) -> tuple[list[int], li
         why = (
             'a plain transformer has one stride'
             if plain
-            else 'the old backbone was dilated'
+            else f'the old backbone ended at stride {strides[-1]}, dilated or by design; SepViT ends at 32'
             if dense_end
             else 'SepViT has 4, 8, 16, 32'
         )
