@@ -173,8 +173,10 @@ def classify(package: str, folder: str, file: str, arch: str) -> Outcome:
         run(config, swapped=False)
     except Exception as error:
         original = _first_line(error)
-        outcome.kind = 'broken-upstream'
-        outcome.detail += '' if original == outcome.detail else f' (the original: {original})'
+        if original == outcome.detail:
+            outcome.kind = 'broken-upstream'
+        else:  # two different errors: the swap's own may hide behind the other
+            outcome.detail += f' (the original fails otherwise: {original})'
     return outcome
 
 
