@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 try:
     import mmengine  # noqa: F401
 except ModuleNotFoundError as error:
@@ -22,4 +24,13 @@ from .version import __version__
 # With this, after `import mmsepvit`, a bare type='SepViT' resolves in every package too.
 MMENGINE_MODELS.register_module(module=SepViT)
 
-__all__ = ['SepViT', '__version__', 'convert_official_state_dict']
+__all__ = ['SepViT', '__version__', 'convert_official_state_dict', 'swap_backbone']
+
+
+def __getattr__(name: str) -> Any:
+    """Imports `swap_backbone` when it is asked for: it reads the packages' configs, which the backbone never needs."""
+    if name == 'swap_backbone':
+        from .swap import swap_backbone
+
+        return swap_backbone
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -340,7 +340,7 @@ class SepViT(BaseModule):
 
         Returns:
             One map (B, C_i, ceil(H / s_i), ceil(W / s_i)) for each of ``out_indices``, strides s = 4, 8, 16, 32, each
-            after its own LayerNorm ``norm{i}``. In memory the channels lie innermost (channels last).
+            after its own LayerNorm ``norm{i}``, contiguous.
         """
         outs = {}
         x = images.permute(0, 2, 3, 1).contiguous()  # (B, H, W, C)
@@ -348,7 +348,7 @@ class SepViT(BaseModule):
             x = stage(x)
             if i in self.out_indices:
                 x = getattr(self, f'norm{i}')(x)  # what goes out also goes on to the next stage, as published
-                outs[i] = x.permute(0, 3, 1, 2)
+                outs[i] = x.permute(0, 3, 1, 2).contiguous()  # heads of mmdet and mmcv's ops rely on it
         return tuple(outs[i] for i in self.out_indices)
 
     def train(self, mode: bool = True) -> SepViT:

@@ -110,6 +110,7 @@ def test_any_size(size: tuple[int, int]) -> None:
     for out, channels, stride in zip(outs, model.out_channels, model.out_strides):
         assert out.shape == (2, channels, -(-size[0] // stride), -(-size[1] // stride))
         assert out.isfinite().all()
+        assert out.is_contiguous()
 
 
 def test_samples_do_not_mix() -> None:
