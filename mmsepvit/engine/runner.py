@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from mmengine.device import get_device
 from mmengine.registry import DATA_SAMPLERS, RUNNERS
 from mmengine.runner import BaseLoop, Runner
 
+from .errors import UserError
 from .randomness import SeedStepHook, seeded_dataloader
 
 
@@ -95,13 +97,26 @@ def distribute_on_cpu(config: Config, launcher: str) -> list[str]:
 
     Args:
         config: The config, changed in place.
-        launcher: 'pytorch' or 'mpi'; slurm's processes are opened by mmengine.
+        launcher: What started this process.
 
     Returns:
         Notes for the log.
+
+    Raises:
+        UserError: The launcher is slurm, whose processes mmengine opens on GPUs alone.
     """
     if launcher == 'none' or get_device() != 'cpu':
         return []
+    if launcher == 'slurm':
+        raise UserError(
+            '--launcher slurm needs GPUs, and none is visible here; for CPU processes use '
+            'tools/dist_train.sh or tools/dist_test.sh.'
+        )
+    if launcher == 'mpi':
+        os.environ['RANK'] = os.environ['OMPI_COMM_WORLD_RANK']
+        os.environ['WORLD_SIZE'] = os.environ['OMPI_COMM_WORLD_SIZE']
+        os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
+        os.environ.setdefault('MASTER_PORT', '29500')
     torch.distributed.init_process_group('gloo')
     config.model_wrapper_cfg = {
         'type': 'MMDistributedDataParallel',
