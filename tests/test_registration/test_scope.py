@@ -11,6 +11,9 @@ import pytest
 SEGMENTOR = """
 import numpy as np, torch
 from mmseg.registry import MODELS
+from mmengine.registry import init_default_scope
+init_default_scope('mmseg')
+from mmengine.config import ConfigDict
 from mmseg.structures import SegDataSample
 from mmengine.structures import PixelData
 
@@ -23,7 +26,7 @@ model = MODELS.build(dict(
     decode_head=dict(type='UPerHead', in_channels=[32, 64, 128, 256], in_index=[0, 1, 2, 3], pool_scales=(1, 2, 3, 6),
                      channels=16, num_classes=5, norm_cfg=norm, align_corners=False,
                      loss_decode=dict(type='CrossEntropyLoss')),
-    train_cfg=dict(), test_cfg=dict(mode='whole')))
+    train_cfg=ConfigDict(), test_cfg=ConfigDict(mode='whole')))
 samples = []
 for _ in range(2):
     sample = SegDataSample(metainfo=dict(img_shape=(64, 64), ori_shape=(64, 64), pad_shape=(64, 64)))
@@ -37,6 +40,8 @@ def check(predictions):
 DETECTOR = """
 import torch
 from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
+init_default_scope('mmdet')
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
@@ -65,6 +70,8 @@ def check(predictions):
 CLASSIFIER = """
 import torch
 from mmpretrain.registry import MODELS
+from mmengine.registry import init_default_scope
+init_default_scope('mmpretrain')
 from mmpretrain.structures import DataSample
 
 model = MODELS.build(dict(
