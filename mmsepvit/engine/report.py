@@ -54,12 +54,14 @@ def read_history(work_dir: Path) -> History:
     lines = latest(work_dir, '*/vis_data/scalars.json').read_text(encoding='utf-8').splitlines()
     losses: list[tuple[int, float]] = []
     metrics: dict[str, list[tuple[int, float]]] = {}
+    by_epoch = False
     for line in map(json.loads, lines):
         if 'loss' in line:
             losses.append((line['step'], line['loss']))
+            by_epoch = 'epoch' in line
             continue
-        # After epochs a metric's step counts epochs; where it stands in iterations is known anyway.
-        at = losses[-1][0] if losses else 0
+        # Where a training counts epochs, a metric's step does too, and comes after the last loss.
+        at = losses[-1][0] if by_epoch and losses else line['step']
         for name, value in line.items():
             if isinstance(value, (int, float)) and name not in ('step', 'time', 'data_time'):
                 metrics.setdefault(name, []).append((at, value))

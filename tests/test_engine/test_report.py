@@ -70,6 +70,15 @@ def test_history_puts_epochs_and_iterations_on_one_axis(tmp_path: Path) -> None:
     assert history.loss_fall() == 0.25
 
 
+def test_history_of_iterations(tmp_path: Path) -> None:
+    folder = tmp_path / '20260101_000000' / 'vis_data'
+    folder.mkdir(parents=True)
+    (folder / 'scalars.json').write_text(
+        '{"lr": 0.1, "loss": 4.0, "iter": 30, "step": 30}\n{"mIoU": 20.0, "step": 35}\n'
+    )
+    assert report.read_history(tmp_path).metrics == {'mIoU': [(35, 20.0)]}
+
+
 def test_figure() -> None:
     assert demo.Figure('a', 3.0, 2.0).reached
     assert not demo.Figure('a', 2.0, 2.0).reached
