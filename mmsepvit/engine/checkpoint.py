@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader, find_latest_checkpoint
 from torch import nn
 
+from ..checkpoints.transfer import check_transfer
 from ..models import SepViT
 from .errors import UserError
 
@@ -100,6 +102,45 @@ def check_fits(path: str, checkpoint: dict[str, Any], config: Config, partial: b
     )
 
 
+def check_pretrained(config: Config) -> None:
+    """Checks the weights that any SepViT of a config starts from (``init_cfg``), before anything is built.
+
+    Args:
+        config: The config.
+
+    Raises:
+        UserError: A file cannot be read, or its weights are not this SepViT's.
+    """
+    for path, node in _sepvits(config.model, 'model'):
+        init = node.get('init_cfg')
+        if not isinstance(init, Mapping) or init.get('type') != 'Pretrained':
+            continue
+        file, prefix = init['checkpoint'], init.get('prefix', '')
+        state = {re.sub(r'^module\.', '', key): value for key, value in read_checkpoint(file)['state_dict'].items()}
+        prefix = f'{prefix.rstrip(".")}.' if prefix else ''
+        weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+        with torch.device('meta'):
+            backbone = SepViT(**{key: value for key, value in node.items() if key not in ('type', 'init_cfg')})
+        try:
+            check_transfer(backbone, weights or state)
+        except ValueError as error:
+            raise UserError(f"{path}.init_cfg: checkpoint '{file}': {error}") from None
+
+
+def _sepvits(node: Any, path: str) -> Iterator[tuple[str, dict]]:
+    """Every SepViT in a model's config, with its dotted path."""
+    if isinstance(node, Mapping):
+        if node.get('type') in ('SepViT', 'mmsepvit.SepViT'):
+            yield path, node
+        items = node.items()
+    elif isinstance(node, (list, tuple)):
+        items = enumerate(node)
+    else:
+        return
+    for key, inner in items:
+        yield from _sepvits(inner, f'{path}.{key}')
+
+
 def _model_config(config: Config) -> dict:
     """The model alone, with the ``data_preprocessor`` that mmengine's Runner would add."""
     model = config.model.copy()
@@ -121,9 +162,7 @@ def _reason(state: dict, model: nn.Module, config: Config) -> str:
     """What the checkpoint is, as far as its keys tell, and what to do."""
     published = any(re.match(r'(patch_embeds|pos_block)\.', key) for key in state)
     if published:
-        return (
-            "it has the published implementation's names; convert it with mmsepvit.convert_official_state_dict first."
-        )
+        return "it has the published implementation's names; convert it with tools/convert_checkpoint.py first."
     backbone = getattr(model, 'backbone', None)
     found = guess_arch(state)
     if found and isinstance(backbone, SepViT):

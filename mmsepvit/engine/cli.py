@@ -12,7 +12,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ..mini import MiniDataError
-from .checkpoint import check_fits, latest_checkpoint, read_checkpoint
+from ..swap import SwapError, arch_of, swap
+from .checkpoint import check_fits, check_pretrained, latest_checkpoint, read_checkpoint
 from .config import OptionsAction, apply_options, load_config
 from .errors import EXIT_USER_ERROR, UserError, launched_rank
 from .mini import apply_mini, make_mini_data
@@ -79,6 +80,12 @@ def parse_train(argv: list[str]) -> argparse.Namespace:
         action='store_true',
         help='scale the rate with the batch size, from the auto_scale_lr of the config',
     )
+    parser.add_argument(
+        '--backbone',
+        metavar='sepvit-ARCH',
+        help='put SepViT in place of the backbone of any config, which may be one that a package ships '
+        '(mmdet::…, mmseg::…, mmpretrain::…): sepvit-lite, -tiny, -small or -base',
+    )
     _add_common(parser)
     # "--amp CONFIG" means fp16: an optional value must not swallow the config.
     argv = [
@@ -99,13 +106,23 @@ def parse_test(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _load(args: argparse.Namespace) -> tuple[Config, list[str]]:
+def _swap(config: Config, backbone: str) -> tuple[Config, list[str]]:
+    """Does what ``--backbone`` asks for; returns a new config and what changed, for the log."""
+    try:
+        report = swap(config, arch_of(backbone))
+    except SwapError as error:
+        raise UserError(f'--backbone {backbone}: {error}') from None
+    return report.config, [f'--backbone {backbone}: {report}']
+
+
+def _load(args: argparse.Namespace, backbone: str | None = None) -> tuple[Config, list[str]]:
     """What training and testing do alike before they look at anything but the config."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     check_launcher(args.launcher)
     config = load_config(args.config)
     check_stack(config.default_scope)
-    notes = apply_mini(config) if args.mini else []
+    config, notes = _swap(config, backbone) if backbone else (config, [])
+    notes += apply_mini(config) if args.mini else []
     notes += apply_options(config, args.cfg_options)
     config.launcher = args.launcher
     if args.work_dir is not None:
@@ -167,7 +184,7 @@ def train(argv: list[str]) -> None:
         UserError: Something about the arguments, the data or the machine must be put right.
     """
     args = parse_train(argv)
-    config, notes = _load(args)
+    config, notes = _load(args, args.backbone)
     notes += set_precision(config, args.amp)
     if args.auto_scale_lr:
         if 'base_batch_size' not in (config.get('auto_scale_lr') or {}):
@@ -182,17 +199,19 @@ def train(argv: list[str]) -> None:
 
 
 def _set_start(config: Config, resume: str | None) -> tuple[int, list[str]]:
-    """Checks the checkpoint to start from; returns its iteration and notes for the log."""
+    """Checks the weights to start from, if any; returns its iteration and notes for the log."""
     notes: list[str] = []
     path = resume
     if resume == 'auto' or (resume is None and config.get('resume') and not config.get('load_from')):
         path, notes = latest_checkpoint(config.work_dir)
         if path is None:
             config.update(resume=False, load_from=None)
+            check_pretrained(config)
             return 0, notes
     elif resume is None:
         path = config.get('load_from')
         if path is None:
+            check_pretrained(config)
             return 0, notes
     resuming = resume is not None or bool(config.get('resume'))
     checkpoint = read_checkpoint(path)

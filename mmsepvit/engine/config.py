@@ -14,6 +14,8 @@ from mmengine.registry import DefaultScope, Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ..swap.errors import SwapError
+from ..swap.sources import config_path
 from .errors import UserError, did_you_mean
 
 PACKAGES = ('mmseg', 'mmdet', 'mmpretrain')
@@ -150,7 +152,8 @@ def load_config(path: str) -> Config:
     """Reads a config file.
 
     Args:
-        path: Path of the file, relative to the current folder.
+        path: Path of the file, relative to the current folder, or of one that a package ships, such as
+            'mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py'.
 
     Returns:
         The config, its ``default_scope`` one of mmseg, mmdet and mmpretrain.
@@ -158,12 +161,15 @@ def load_config(path: str) -> Config:
     Raises:
         UserError: The file is missing, cannot be read or names no known package.
     """
-    file = Path(path)
+    try:
+        file = config_path(path) if '::' in path else Path(path)
+    except SwapError as error:
+        raise UserError(f'{error}.') from None
     if not file.is_file():
         what = 'is a folder, not a config file' if file.is_dir() else 'does not exist'
         raise UserError(f"config '{path}' {what}.{_suggest_config(file)}")
     try:
-        config = Config.fromfile(path)
+        config = Config.fromfile(file)
     except FileNotFoundError as error:
         raise UserError(f"config '{path}' inherits from a file that does not exist: {error}") from None
     except SyntaxError as error:

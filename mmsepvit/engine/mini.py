@@ -33,7 +33,7 @@ class MiniSettings:
     Attributes:
         shrink: What image and crop sizes are divided by.
         batch_size: Images a training batch.
-        lr: Rate of the optimizer: small data from scratch wants another one than long trainings.
+        lr: Rate of an Adam: small data from scratch wants another one than long trainings.
         length: Iterations or epochs, in the unit of the config's training loop.
         warmup: Iterations of warmup, where the config warms up over iterations.
         val_interval: Iterations or epochs between validations and checkpoints.
@@ -157,9 +157,12 @@ def _shorten_schedule(config: Config, settings: MiniSettings) -> None:
                 )
 
     optimizer = config.optim_wrapper.get('optimizer')
-    if optimizer:
+    base_batch_size = (config.get('auto_scale_lr') or {}).get('base_batch_size')
+    if optimizer and 'Adam' in str(optimizer.type):
         optimizer.lr = settings.lr
-    if 'base_batch_size' in (config.get('auto_scale_lr') or {}):
+    elif optimizer and base_batch_size:  # another kind of rate altogether: scaled with the batch, as is usual
+        optimizer.lr *= settings.batch_size / base_batch_size
+    if base_batch_size:
         config.auto_scale_lr.base_batch_size = settings.batch_size
     hooks = config.get('default_hooks') or {}
     if hooks.get('checkpoint'):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -139,6 +140,9 @@ def test_auto_scale_lr_without_base(refused: Callable[..., str], here: Path) -> 
         ([UPERNET, '--mini', '--cfg-options', 'model.backbone'], 'KEY=VALUE'),
         ([UPERNET, '--launcher', 'ssh'], '--launcher'),
         ([UPERNET, '--work_dir', 'x'], '--work_dir'),
+        ([UPERNET, '--backbone', 'sepvit-huge'], 'huge'),
+        (['mmdet::cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco', '--backbone', 'sepvit-tiny'], 'hourglass'),
+        (['mmdet::dino/dino-4scale_r50', '--backbone', 'sepvit-tiny'], 'does not exist'),
     ],
 )
 def test_arguments(refused: Callable[..., str], arguments: list[str], word: str) -> None:
@@ -178,7 +182,28 @@ class TestCheckpoints:
 
     def test_published_names(self, refused: Callable[..., str], here: Path) -> None:
         torch.save({'model': {'patch_embeds.0.proj.weight': torch.zeros(1)}}, here / 'pub.pth')
-        assert 'convert_official_state_dict' in refused(run_test, SMALL, 'pub.pth', '--mini')
+        assert 'tools/convert_checkpoint.py' in refused(run_test, SMALL, 'pub.pth', '--mini')
+
+    @pytest.mark.parametrize(
+        ('state', 'words'),
+        [
+            (None, ("'start.pth' does not exist",)),
+            ({'head.fc.weight': torch.zeros(1)}, ('model.backbone.init_cfg', 'none of the weights')),
+            ({'model': {'patch_embeds.0.proj.weight': torch.zeros(1)}}, ('tools/convert_checkpoint.py',)),
+            ('small', ('model.backbone.init_cfg', 'another arch')),
+        ],
+    )
+    def test_pretrained(self, refused: Callable[..., str], here: Path, state: Any, words: tuple[str, ...]) -> None:
+        if state == 'small':
+            from mmsepvit import SepViT
+
+            state = {f'backbone.{key}': value for key, value in SepViT('small').state_dict().items()}
+        if state is not None:
+            torch.save(state, here / 'start.pth')
+        init = ('type=Pretrained', 'checkpoint=start.pth', 'prefix=backbone.')
+        options = [f'model.backbone.init_cfg.{option}' for option in init]
+        message = refused(train, UPERNET, '--mini', '--cfg-options', *options)
+        assert all(word in message for word in words)
 
     def test_other_head(self, refused: Callable[..., str], here: Path, trained: Callable[[str], Path]) -> None:
         path = str(trained('seg') / 'iter_2.pth')
