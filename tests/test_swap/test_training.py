@@ -1,4 +1,4 @@
-"""`tools/train.py CONFIG --backbone sepvit-ARCH --mini` learns: algorithms of four kinds, as their packages ship them."""
+"""`tools/train.py CONFIG --backbone sepvit-ARCH --mini` learns: four kinds of algorithm, as packages ship them."""
 
 from __future__ import annotations
 
