@@ -21,7 +21,7 @@ from .render import render_scene
 from .scene import sample_scene
 
 #: Raised whenever the same seed would give other files than before.
-GENERATOR_VERSION = 4
+GENERATOR_VERSION = 5
 #: Its presence says that the folder is complete.
 MARKER = 'mini_data.json'
 # Held-out scenes have their own range of indices: more training scenes leave them as they are.

@@ -7,7 +7,7 @@ all classes share; texture, shape and place tell the classes apart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,7 @@ Colour = tuple[float, float, float]
 SIZES = ((120, 160), (128, 144), (112, 168), (144, 128))
 
 # Hue, saturation and value ranges. The first row is what a class may show anyway; each class also
-# has its own natural range, drawn with probability NATURAL.
+# has its own natural range, drawn with probability SCENE_NATURAL or PICTURE_NATURAL.
 _ANY = ((0.0, 1.0), (0.05, 0.6), (0.3, 0.9))
 _NATURAL: dict[str, tuple[tuple[float, float], ...]] = {
     'sky': ((0.52, 0.66), (0.1, 0.6), (0.6, 0.95)),
@@ -36,7 +36,10 @@ _NATURAL: dict[str, tuple[tuple[float, float], ...]] = {
     'elephant': ((0.0, 0.15), (0.02, 0.25), (0.35, 0.65)),
     'zebra': ((0.05, 0.15), (0.0, 0.15), (0.75, 0.98)),
 }
-NATURAL = 0.35
+SCENE_NATURAL = 0.35
+# A picture has one label, a scene one for each pixel: with as little help from colour, classifiers would need
+# far more pictures than are made in a minute.
+PICTURE_NATURAL = 0.65
 
 
 @dataclass(frozen=True)
@@ -176,8 +179,9 @@ def _hsv_to_rgb(hue: float, saturation: float, value: float) -> Colour:
 class _Painter:
     """Draws random numbers and colours for one scene."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, natural: float) -> None:
         self._rng = rng
+        self._natural = natural
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
         return low + (high - low) * float(self._rng.random())
@@ -192,7 +196,8 @@ class _Painter:
     def pick(self, options: list | tuple):
         return options[self.integer(0, len(options) - 1)]
 
-    def colour(self, name: str, natural: float = NATURAL) -> Colour:
+    def colour(self, name: str, natural: float | None = None) -> Colour:
+        natural = self._natural if natural is None else natural
         ranges = _NATURAL.get(name, _ANY) if self.chance(natural) else _ANY
         return _hsv_to_rgb(*(self.uniform(*r) for r in ranges))
 
@@ -215,7 +220,7 @@ def _light(p: _Painter) -> Light:
 
 
 def _ridge(p: _Painter, tall: bool) -> Ridge:
-    low, high = (0.45, 0.95) if tall else (0.25, 0.75)
+    low, high = (0.55, 0.95) if tall else (0.25, 0.75)
     peaks = tuple(p.uniform(low, high) for _ in range(p.integer(5, 9)))
     colour = p.colour('mountain')
     return Ridge(
@@ -224,6 +229,17 @@ def _ridge(p: _Painter, tall: bool) -> Ridge:
         colour=colour,
         second=p.near(colour, 0.5),
     )
+
+
+#: The usual ground of what fills a picture; the other kind is seen too.
+_HABITATS = {
+    'zebra': 'grass',
+    'sheep': 'grass',
+    'elephant': 'sand',
+    'person': 'grass',
+    'building': 'grass',
+    'car': 'sand',
+}
 
 
 def _grounds(p: _Painter, focus: str | None) -> tuple[Ground, ...]:
@@ -241,6 +257,8 @@ def _grounds(p: _Painter, focus: str | None) -> tuple[Ground, ...]:
         regions.append(region('water', 'far', *shore))
         return tuple(regions)
     base = p.pick(('grass', 'sand'))
+    if focus in _HABITATS and p.chance(0.8):
+        base = _HABITATS[focus]
     regions.append(region(base, 'all'))
     if focus is None and p.chance(0.75):
         # The far ground: a lake or sea, or the other dry ground.
@@ -248,7 +266,7 @@ def _grounds(p: _Painter, focus: str | None) -> tuple[Ground, ...]:
         line = p.uniform(0.3, 0.7)
         border = (line, p.uniform(-0.25, 0.25), p.uniform(0.0, 0.08), p.uniform(0.4, 1.5))
         regions.append(region(other, 'far', *border, p.uniform()))
-    if p.chance(0.6 if focus is None else 0.3):
+    if p.chance({None: 0.6, 'car': 0.9}.get(focus, 0.15)):
         if p.chance(0.6):
             lane = (p.uniform(0.2, 0.8), p.uniform(0.1, 0.9), p.uniform(0.2, 0.4))
             regions.append(region('road', 'lane', *lane, p.uniform(0.005, 0.03)))
@@ -329,7 +347,7 @@ def _things(p: _Painter, scene: Scene, focus: str | None) -> list[Thing]:
         y = horizon + depth * p.uniform(0.01, 0.15)
         found.append(_thing(p, 'building', width * p.uniform(0.0, 1.0), y, size))
     for _ in range(trees):
-        found.append(place('tree', 0.5, 0.02))
+        found.append(place('tree', 0.5 if focus is None else 0.12, 0.02))
     if p.chance(0.2):
         found.append(place('clutter', 0.9, 0.2))
     if focus is None:
@@ -344,24 +362,36 @@ def _things(p: _Painter, scene: Scene, focus: str | None) -> list[Thing]:
             if p.chance(0.25):
                 found.extend(_crowd(p, scene, p.pick(('person', 'sheep')), near_size))
     elif focus in _HEIGHTS:
-        low, high = {'person': (0.6, 0.85), 'car': (0.3, 0.5)}.get(focus, (0.5, 0.8))
-        size = height * p.uniform(low, high)
-        y = height * p.uniform(0.8, 0.97)
-        if focus == 'building':
-            y = horizon + depth * p.uniform(0.1, 0.4)
-            size = y * p.uniform(0.6, 0.85)
-        found.append(_thing(p, focus, width * p.uniform(0.35, 0.65), y, size))
-        if focus == 'building':
-            found[-1] = _gabled(found[-1])
+        found.extend(_focused(p, scene, focus))
     elif p.chance(0.3):
         found.append(place('person', 0.6, 0.3, height * p.uniform(0.1, 0.2)))
     things = [thing for thing in found if thing is not None]
     return sorted(things, key=lambda thing: thing.y)
 
 
-def _gabled(thing: Thing) -> Thing:
-    """The same building with a gabled roof (``pose[0]`` chooses the roof): a barn."""
-    return Thing(**{**thing.__dict__, 'pose': (0.9, *thing.pose[1:])})
+def _focused(p: _Painter, scene: Scene, focus: str) -> list[Thing]:
+    """The near objects that a single-label picture is of, cut by its border or not."""
+    height, width, horizon = scene.height, scene.width, scene.horizon
+    if focus == 'person':  # one to three players
+        count = p.integer(1, 3)
+        return [
+            _thing(
+                p,
+                focus,
+                width * ((i + 0.5) / count + p.uniform(-0.1, 0.1)),
+                height * p.uniform(0.9, 1.15),
+                height * p.uniform(0.75, 1.05),
+            )
+            for i in range(count)
+        ]
+    if focus == 'building':
+        y = horizon + (height - horizon) * p.uniform(0.2, 0.6)
+        barn = _thing(p, focus, width * p.uniform(0.4, 0.6), y, y * p.uniform(0.75, 0.95))
+        # pose[0] chooses the roof: barns have a gable.
+        return [replace(barn, pose=(0.9, *barn.pose[1:]), stretch=barn.stretch * 1.2)]
+    low, high = (0.45, 0.65) if focus == 'car' else (0.65, 0.95)
+    y, size = height * p.uniform(0.85, 1.1), height * p.uniform(low, high)
+    return [_thing(p, focus, width * p.uniform(0.35, 0.65), y, size)]
 
 
 def _crowd(p: _Painter, scene: Scene, name: str, near_size: float) -> list[Thing]:
@@ -399,12 +429,13 @@ def sample_scene(seed: int, index: int, focus: str | None = None) -> Scene:
     """
     # Only Generator.random() is used: its stream is fixed, other distributions' may change.
     key = [seed, index, *(focus or '').encode()]
-    p = _Painter(np.random.Generator(np.random.PCG64(np.random.SeedSequence(key))))
+    natural = SCENE_NATURAL if focus is None else PICTURE_NATURAL
+    p = _Painter(np.random.Generator(np.random.PCG64(np.random.SeedSequence(key))), natural)
     height, width = p.pick(SIZES)
     if focus == 'mountain':
-        horizon = height * p.uniform(0.6, 0.85)
+        horizon = height * p.uniform(0.7, 0.92)
     elif focus == 'water':
-        horizon = height * p.uniform(0.25, 0.5)
+        horizon = height * p.uniform(0.15, 0.4)
     else:
         horizon = height * p.uniform(0.32, 0.6)
     sky = p.colour('sky')
@@ -422,4 +453,4 @@ def sample_scene(seed: int, index: int, focus: str | None = None) -> Scene:
         grounds=_grounds(p, focus),
         things=(),
     )
-    return Scene(**{**bare.__dict__, 'things': tuple(_things(p, bare, focus))})
+    return replace(bare, things=tuple(_things(p, bare, focus)))
