@@ -129,11 +129,11 @@ def _check_gradients(model: nn.Module, all_frozen_is_meant: bool) -> tuple[int, 
     return training, frozen
 
 
-def _check_optimizer(model: nn.Module, config: Config) -> None:
-    """The config's own optimizer takes the model, with all of SepViT that trains in it, and steps."""
+def _optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer | None:
+    """The config's own optimizer, which has all of SepViT that trains in it; None where a config has none."""
     wrapper = copy.deepcopy(config.to_dict().get('optim_wrapper'))
     if not wrapper:
-        return
+        return None
     if wrapper.get('type') == 'AmpOptimWrapper':  # half precision wants a GPU
         wrapper = {k: v for k, v in wrapper.items() if k not in ('dtype', 'loss_scale', 'use_fp16')}
         wrapper['type'] = 'OptimWrapper'
@@ -143,7 +143,7 @@ def _check_optimizer(model: nn.Module, config: Config) -> None:
         missing = [n for n, p in backbone.named_parameters() if p.requires_grad and id(p) not in known]
         if missing:
             raise TrialError(f'{missing[0]} is not in the optimizer')
-    optimizer.step()
+    return optimizer
 
 
 def run(config: Config, swapped: bool = True, seed: int = 0) -> Trial:
@@ -166,6 +166,8 @@ def run(config: Config, swapped: bool = True, seed: int = 0) -> Trial:
         hub.update_info(name, value)
     with DefaultScope.overwrite_default_scope(scope):
         model = build(config)
+        # Before the first batch, as the Runner does: DDQ ties parts of itself together in its loss.
+        optimizer = _optimizer(model, config)
         cfg = trial_model(config)
         frozen_meant = any(
             type_name(n) == 'SepViT' and n.get('frozen_stages', -1) >= max(n['out_indices']) + 1 for n in nodes(cfg)
@@ -186,7 +188,8 @@ def run(config: Config, swapped: bool = True, seed: int = 0) -> Trial:
             result.losses.update(values)
         if swapped:
             result.parameters, result.frozen = _check_gradients(model, frozen_meant)
-            _check_optimizer(model, config)
+        if optimizer is not None:
+            optimizer.step()
         model.eval()
         kind = kind_of(cfg, scope)
         with torch.no_grad():
