@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         if file.stat().st_size == 0:
             raise UserError(f"checkpoint '{path}' is an empty file; take another one.")
     try:
-        checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
+        with redirect_stdout(io.StringIO()):  # onedl-mmengine prints what else it tried, before any message of ours
+            checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
     except Exception as error:
         # Reading a file of any kind as a pickle raises anything; all of it means the same.
         reason = str(error).strip().split('\n')[0][:120] or type(error).__name__

@@ -39,7 +39,7 @@ _NATURAL: dict[str, tuple[tuple[float, float], ...]] = {
 SCENE_NATURAL = 0.35
 # A picture has one label, a scene one for each pixel: with as little help from colour, classifiers would need
 # far more pictures than are made in a minute.
-PICTURE_NATURAL = 0.65
+PICTURE_NATURAL = 0.85
 
 
 @dataclass(frozen=True)

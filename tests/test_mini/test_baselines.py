@@ -59,7 +59,7 @@ def test_commonest_class_is_one_share_of_eleven(full_root: Path, segmentation: d
 def test_mean_colour_does_not_solve_classification(full_root: Path):
     accuracy = classification_baselines(full_root)
     assert accuracy['chance'] == 12.5
-    assert accuracy['mean colour'] < 25
+    assert accuracy['mean colour'] < 40
 
 
 def test_the_colour_classifier_can_learn(tmp_path: Path):
