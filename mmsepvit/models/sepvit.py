@@ -13,7 +13,9 @@ from torch.utils.checkpoint import checkpoint
 from ..checkpoints.transfer import checked_loading
 from ..registry import MODELS
 from .attention import SeparableAttention
-from .embedding import ConditionalPositionEncoding, OverlapPatchEmbed, pad_to_multiple
+from .embedding import ConditionalPositionEncoding, OverlapPatchEmbed
+from .recompute import recompute
+from .windows import to_windows
 
 WINDOW_TOKENS = ('zero', 'learnable', 'shared')
 
@@ -122,23 +124,33 @@ class SepViTBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, H, W, C) of any size to the same shape."""
         size = (x.shape[1], x.shape[2])
-        # The zeros go in before the norm, as published: a padded pixel enters the attention as the norm's bias.
-        z = pad_to_multiple(x, self.window_size)
-        grid = (z.shape[1] // self.window_size, z.shape[2] // self.window_size)
-        z = self.attn(self.norm1(z), self._normed_token(x, grid), size)
+        windows, qkv = recompute(self._windows, x)
+        z = self.attn(windows, qkv, size)
         x = x + drop_path(z, self.drop_path_rate, self.training)
-        return x + drop_path(self.mlp(self.norm2(x)), self.drop_path_rate, self.training)
+        return x + drop_path(self._mlp(x), self.drop_path_rate, self.training)
 
-    def _normed_token(self, x: Tensor, grid: tuple[int, int]) -> Tensor | None:
-        """The window tokens (N or 1, C) after `norm1`: the norm is per token, so it need not wait for the windows."""
+    def _windows(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised windows (B, Nh, Nw, T, C) with their tokens, and their queries, keys and values.
+
+        As published, the zeros that pad a map and the tokens go in before the norm: a padded pixel, like a token of
+        zeros, enters the attention as the norm's bias.
+        """
+        windows = self.norm1(to_windows(x, self._token(x), self.window_size))
+        return windows, self.attn.dsa_qkv(windows)
+
+    def _token(self, x: Tensor) -> Tensor | None:
+        """The window tokens (Nh, Nw, C) or (1, 1, C) for a map (B, H, W, C)."""
         if not self.use_psa:
             return None
         if self.window_token is None:
-            return self.norm1(x.new_zeros(1, x.shape[-1]))  # no digit of x, but its dtype and device
+            return x.new_zeros(1, 1, x.shape[-1])
         token = self.window_token
         if token.shape[:2] != (1, 1):  # a single token, learnable or shared, serves any grid
-            token = resize_window_token(token, grid)
-        return self.norm1(token.flatten(0, 1).to(x.dtype))
+            token = resize_window_token(token, tuple(-(-length // self.window_size) for length in x.shape[1:3]))
+        return token.to(x.dtype)
+
+    def _mlp(self, x: Tensor) -> Tensor:
+        return self.mlp(self.norm2(x))
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """Fits the window tokens of a checkpoint trained at another input size to this block's grid."""

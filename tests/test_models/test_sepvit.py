@@ -155,7 +155,7 @@ def test_padding_is_exact() -> None:
     block.attn.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[1:3]))
     assert block(x).shape == x.shape
     assert block(x[:, :7, :9]).shape == (1, 7, 9, 16)
-    assert seen == [(8, 12), (8, 12)]
+    assert seen == [(2, 3), (2, 3)]  # windows of 4 pixels, down and across
 
 
 # -- window tokens ----------------------------------------------------------------------------------------------------
