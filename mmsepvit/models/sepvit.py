@@ -61,6 +61,8 @@ def resize_window_token(token: Tensor, grid: tuple[int, int]) -> Tensor:
 class MLP(nn.Module):
     """Two linear layers with GELU between them; four times the width inside, as in the paper.
 
+    `fc1` is called from outside, together with the norm before it, see `SepViTBlock`.
+
     Args:
         channels: Channels of the map.
         drop_rate: Dropout rate after either layer. Defaults to 0.
@@ -72,9 +74,12 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(4 * channels, channels)
         self.drop = nn.Dropout(drop_rate)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., C) -> (..., C)."""
-        return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
+    def forward(self, hidden: Tensor) -> Tensor:
+        """What `fc1` returns, (..., 4 * C) -> (..., C)."""
+        return self.drop(recompute(self._activate_and_project, hidden, random=self.drop.p > 0))
+
+    def _activate_and_project(self, hidden: Tensor) -> Tensor:
+        return self.fc2(self.drop(F.gelu(hidden)))
 
 
 class SepViTBlock(nn.Module):
@@ -127,7 +132,8 @@ class SepViTBlock(nn.Module):
         windows, qkv = recompute(self._windows, x)
         z = self.attn(windows, qkv, size)
         x = x + drop_path(z, self.drop_path_rate, self.training)
-        return x + drop_path(self._mlp(x), self.drop_path_rate, self.training)
+        z = self.mlp(recompute(self._hidden, x))
+        return x + drop_path(z, self.drop_path_rate, self.training)
 
     def _windows(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised windows (B, Nh, Nw, T, C) with their tokens, and their queries, keys and values.
@@ -149,8 +155,8 @@ class SepViTBlock(nn.Module):
             token = resize_window_token(token, tuple(-(-length // self.window_size) for length in x.shape[1:3]))
         return token.to(x.dtype)
 
-    def _mlp(self, x: Tensor) -> Tensor:
-        return self.mlp(self.norm2(x))
+    def _hidden(self, x: Tensor) -> Tensor:
+        return self.mlp.fc1(self.norm2(x))  # (B, H, W, 4*C)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """Fits the window tokens of a checkpoint trained at another input size to this block's grid."""

@@ -303,7 +303,7 @@ def test_checkpointing_saves_less() -> None:
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             model(torch.randn(1, 3, 64, 64))
         saved.append(total)
-    assert saved[1] < saved[0] / 3
+    assert saved[1] < saved[0] / 2
 
 
 def test_layer_depth() -> None:
