@@ -91,7 +91,9 @@ class OperatorCounter(TorchDispatchMode):
         if not _is_view_or_allocation(func):
             self.calls[name] += 1
         if name in _COPIES:
-            self.copied[name] += sum(_nbytes(tensor) for tensor in tree_flatten(result)[0] if isinstance(tensor, Tensor))
+            self.copied[name] += sum(
+                _nbytes(tensor) for tensor in tree_flatten(result)[0] if isinstance(tensor, Tensor)
+            )
         return result
 
 
@@ -100,7 +102,13 @@ def _nbytes(tensor: Tensor) -> int:
 
 
 def _is_view_or_allocation(func: Any) -> bool:
-    if func._schema.name.rpartition('::')[2] in ('empty', 'empty_like', 'empty_strided', 'new_empty', 'new_empty_strided'):
+    if func._schema.name.rpartition('::')[2] in (
+        'empty',
+        'empty_like',
+        'empty_strided',
+        'new_empty',
+        'new_empty_strided',
+    ):
         return True
     aliases = [result.alias_info for result in func._schema.returns]
     return bool(aliases) and all(alias is not None and not alias.is_write for alias in aliases)

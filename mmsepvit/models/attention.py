@@ -71,7 +71,7 @@ class SeparableAttention(nn.Module):
         Returns:
             Map (B, H, W, C).
         """
-        b, rows, columns, t, c = x.shape
+        b, rows, columns, t, _ = x.shape
         m, heads, d = self.window_size, self.num_heads, self.head_dim
         x = x.flatten(1, 2)  # (B, N, T, C)
         z = self.depthwise(qkv.flatten(0, 2))  # (B*N, heads, T, d)

@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .compiling import is_compiling
 
+
 def recompute(function: Callable[..., Any], *args: Any, random: bool = False) -> Any:
     """``function(*args)``, of which the backward pass keeps the arguments alone and computes the rest again.
 

@@ -139,21 +139,26 @@ class SepViTBlock(nn.Module):
         """Normalised windows (B, Nh, Nw, T, C) with their tokens, and their queries, keys and values.
 
         As published, the zeros that pad a map and the tokens go in before the norm: a padded pixel, like a token of
-        zeros, enters the attention as the norm's bias.
+        zeros, enters the attention as the norm's bias. Norm and product see each of these rows once, and the windows
+        are cut from what they give.
         """
-        windows = self.norm1(to_windows(x, self._token(x), self.window_size))
-        return windows, self.attn.dsa_qkv(windows)
+        size = x.shape[:3]  # (B, H, W)
+        rows = [x.flatten(0, 2), x.new_zeros(1, x.shape[-1])]
+        if self.window_token is not None:
+            rows.insert(1, self._tokens(x))
+        rows = self.norm1(torch.cat(rows))  # (B*H*W + tokens + 1, C)
+        qkv = self.attn.dsa_qkv(rows)
+        return (
+            to_windows(rows, size, int(self.use_psa), self.window_size),
+            to_windows(qkv, size, int(self.use_psa), self.window_size),
+        )
 
-    def _token(self, x: Tensor) -> Tensor | None:
-        """The window tokens (Nh, Nw, C) or (1, 1, C) for a map (B, H, W, C)."""
-        if not self.use_psa:
-            return None
-        if self.window_token is None:
-            return x.new_zeros(1, 1, x.shape[-1])
+    def _tokens(self, x: Tensor) -> Tensor:
+        """The learned window tokens (Nh * Nw or 1, C) for a map (B, H, W, C)."""
         token = self.window_token
         if token.shape[:2] != (1, 1):  # a single token, learnable or shared, serves any grid
             token = resize_window_token(token, tuple(-(-length // self.window_size) for length in x.shape[1:3]))
-        return token.to(x.dtype)
+        return token.flatten(0, 1).to(x.dtype)
 
     def _hidden(self, x: Tensor) -> Tensor:
         return self.mlp.fc1(self.norm2(x))  # (B, H, W, 4*C)

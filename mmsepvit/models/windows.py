@@ -1,18 +1,16 @@
-"""Windows: from a map to its windows with their tokens, to the heads of PSA, and back, with one copy each.
+"""Windows: from maps to windows with tokens, from these to the heads of PSA, and back to maps, with one copy each.
 
 The functions here move numbers and multiply none. With PyTorch's own operators, padding, cutting into windows and
 putting the token in front are three copies, and more in the backward pass; here each function fills one buffer. A
 compiler fuses those operators itself and cannot see through a buffer, so it gets them: they are what the functions mean.
-
-Map to windows and windows to map are each other's transpose as linear functions, and so each is the other's gradient.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx
@@ -20,31 +18,31 @@ from torch.autograd.function import FunctionCtx
 from .compiling import is_compiling
 
 
-def to_windows(x: Tensor, token: Tensor | None, window_size: int) -> Tensor:
-    """Cuts a map into square windows, with zeros where the windows at its right and bottom stand out.
+def to_windows(rows: Tensor, size: tuple[int, int, int], tokens: int, window_size: int) -> Tensor:
+    """Cuts maps into square windows, with one same row of channels where the windows stand out at right and bottom.
 
     Args:
-        x: Map (B, H, W, C).
-        token: Window tokens (Nh, Nw, C) or one for all (1, 1, C), which go in front of the pixels; None for no token.
+        rows: Pixels of the maps, tokens, and the row that pads: (B * H * W + n + 1, K), n being 0, 1 or Nh * Nw. One
+            token serves all windows; without any, the row that pads does.
+        size: Number of maps, their height and width: (B, H, W).
+        tokens: Rows that go in front of a window's pixels, 1 or 0.
         window_size: Side M of a window in pixels.
 
     Returns:
-        Windows (B, Nh, Nw, T, C), Nh = ceil(H / M), Nw = ceil(W / M), T = M * M pixels row by row, after the token
-        where there is one.
+        Windows (B, Nh, Nw, tokens + M * M, K), Nh = ceil(H / M), Nw = ceil(W / M), the pixels row by row.
     """
     if not is_compiling():
-        return _ToWindows.apply(x, token, window_size)
-    b, height, width, c = x.shape
-    m = window_size
-    x = F.pad(x, (0, 0, 0, -width % m, 0, -height % m))  # (B, Nh*M, Nw*M, C)
-    x = x.unflatten(2, (-1, m)).unflatten(1, (-1, m)).transpose(2, 3).flatten(3, 4)  # (B, Nh, Nw, M*M, C)
-    if token is None:
-        return x
-    return torch.cat([token.unsqueeze(2).expand(b, *x.shape[1:3], 1, c), x], dim=3)
+        return _ToWindows.apply(rows, size, tokens, window_size)
+    (b, height, width), m = size, window_size
+    x, token, padding = _split_rows(rows, size, m)
+    x = torch.cat([x, padding.expand(b, height, -width % m, -1)], dim=2)  # (B, H, Nw*M, K)
+    x = torch.cat([x, padding.expand(b, -height % m, x.shape[2], -1)], dim=1)  # (B, Nh*M, Nw*M, K)
+    x = x.unflatten(2, (-1, m)).unflatten(1, (-1, m)).transpose(2, 3).flatten(3, 4)  # (B, Nh, Nw, M*M, K)
+    return torch.cat([token.unsqueeze(2).expand(*x.shape[:3], 1, -1), x], dim=3) if tokens else x
 
 
 def to_map(windows: Tensor, size: tuple[int, int]) -> Tensor:
-    """Puts windows (B, Nh, Nw, M, M, ...), of any memory layout, together to a map (B, *size, ...), contiguous."""
+    """Puts windows (B, Nh, Nw, M, M, ...), of any memory layout, together to maps (B, *size, ...), contiguous."""
     if not is_compiling():
         return _ToMap.apply(windows, *size)
     x = windows.transpose(2, 3).flatten(3, 4).flatten(1, 2)  # (B, Nh*M, Nw*M, ...)
@@ -69,8 +67,15 @@ def add_and_split(attended: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return z[:, :, 0], maps.flatten(3)
 
 
-def _grid(size: tuple[int, int], window_size: int) -> tuple[int, int]:
-    return -(-size[0] // window_size), -(-size[1] // window_size)
+def _split_rows(rows: Tensor, size: tuple[int, int, int], m: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Views of what `to_windows` takes: pixels (B, H, W, K), tokens (Nh or 1, Nw or 1, K) and padding (1, 1, K)."""
+    b, height, width = size
+    pixels = rows[: b * height * width].view(b, height, width, -1)
+    token, padding = rows[b * height * width : -1], rows[-1:]
+    if token.shape[0] == 0:
+        token = padding
+    grid = (1, 1) if token.shape[0] == 1 else (-(-height // m), -(-width // m))
+    return pixels, token.view(*grid, -1), padding.unsqueeze(0)
 
 
 def _cuts(length: int, m: int) -> Iterator[tuple[int, int, int]]:
@@ -82,47 +87,54 @@ def _cuts(length: int, m: int) -> Iterator[tuple[int, int, int]]:
         yield whole, 1, rest
 
 
-def _pieces(x: Tensor, windows: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """The same pixels in a map (B, H, W, ...) and in its windows (B, Nh, Nw, M, M, ...): views that cover the map."""
-    m = windows.shape[3]
+def _pieces(x: Tensor, cells: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """The same pixels in maps (B, H, W, ...) and in windows (B, Nh, Nw, M, M, ...): views that cover the maps."""
+    m = cells.shape[3]
     for i, rows, height in _cuts(x.shape[1], m):
         for j, columns, width in _cuts(x.shape[2], m):
-            piece = x[:, i * m : i * m + rows * height, j * m : j * m + columns * width]
-            piece = piece.unflatten(2, (columns, width)).unflatten(1, (rows, height))  # (B, nh, mh, nw, mw, ...)
-            yield piece.transpose(2, 3), windows[:, i : i + rows, j : j + columns, :height, :width]
+            pixels = x[:, i * m : i * m + rows * height, j * m : j * m + columns * width]
+            pixels = pixels.unflatten(2, (columns, width)).unflatten(1, (rows, height))  # (B, nh, mh, nw, mw, ...)
+            yield pixels.transpose(2, 3), cells[:, i : i + rows, j : j + columns, :height, :width]
 
 
-def _fill_windows(windows: Tensor, x: Tensor) -> None:
-    """Writes a map (B, H, W, ...) and the zeros around it into its windows (B, Nh, Nw, M, M, ...)."""
-    m = windows.shape[3]
-    if x.shape[1] % m:
-        windows[:, -1].zero_()
-    if x.shape[2] % m:
-        windows[:, :, -1].zero_()
-    for pixels, cells in _pieces(x, windows):
-        cells.copy_(pixels)
+def _edges(size: tuple[int, int], cells: Tensor) -> list[Tensor]:
+    """What of windows (B, Nh, Nw, M, M, ...) stands out of maps of this size: below, and at the right of the rest."""
+    m = cells.shape[3]
+    height, width = ((length - 1) % m + 1 for length in size)  # of the last window's pixels that are the map's
+    edges = [cells[:, -1, :, height:], cells[:, :-1, -1, :, width:], cells[:, -1, -1, :height, width:]]
+    return [edge for edge in edges if edge.numel()]
 
 
 class _ToWindows(Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, token: Tensor | None, m: int) -> Tensor:
-        b, height, width, c = x.shape
-        ctx.size = height, width
-        ctx.window_size = m
-        ctx.token_grid = None if token is None else token.shape[:2]
-        windows = x.new_empty(b, -(-height // m), -(-width // m), m * m + (token is not None), c)  # (B, Nh, Nw, T, C)
-        if token is not None:
+    def forward(ctx: FunctionCtx, rows: Tensor, size: tuple[int, int, int], tokens: int, m: int) -> Tensor:
+        ctx.shape, ctx.size, ctx.tokens, ctx.window_size = rows.shape, size, tokens, m
+        x, token, padding = _split_rows(rows, size, m)
+        b, height, width, k = x.shape
+        windows = rows.new_empty(b, -(-height // m), -(-width // m), tokens + m * m, k)
+        if tokens:
             windows[:, :, :, 0] = token
-        _fill_windows(windows[:, :, :, -m * m :].unflatten(3, (m, m)), x)
+        cells = windows[:, :, :, tokens:].unflatten(3, (m, m))
+        for edge in _edges((height, width), cells):
+            edge.copy_(rows[-1])
+        for pixels, piece in _pieces(x, cells):
+            piece.copy_(pixels)
         return windows
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor | None, None]:
-        m = ctx.window_size
-        grad_token = None
-        if ctx.needs_input_grad[1]:
-            grad_token = grad[:, :, :, 0].sum(0).sum_to_size(*ctx.token_grid, grad.shape[-1])  # (Nh or 1, Nw or 1, C)
-        return to_map(grad[:, :, :, -m * m :].unflatten(3, (m, m)), ctx.size), grad_token, None
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        m, tokens = ctx.window_size, ctx.tokens
+        grad_rows = grad.new_empty(ctx.shape)
+        grad_rows[prod(ctx.size) :] = 0  # token and padding may be the same row
+        x, token, _ = _split_rows(grad_rows, ctx.size, m)
+        if tokens:
+            token += grad[:, :, :, 0].sum(0).sum_to_size(token.shape)
+        cells = grad[:, :, :, tokens:].unflatten(3, (m, m))
+        for edge in _edges(ctx.size[1:], cells):
+            grad_rows[-1] += edge.flatten(0, -2).sum(0)
+        for pixels, piece in _pieces(x, cells):
+            pixels.copy_(piece)
+        return grad_rows, None, None, None
 
 
 class _ToMap(Function):
@@ -130,28 +142,18 @@ class _ToMap(Function):
     def forward(ctx: FunctionCtx, windows: Tensor, height: int, width: int) -> Tensor:
         ctx.layout = windows.shape, windows.stride()
         x = windows.new_empty(windows.shape[0], height, width, *windows.shape[5:])
-        for pixels, cells in _pieces(x, windows):
-            pixels.copy_(cells)
+        for pixels, piece in _pieces(x, windows):
+            pixels.copy_(piece)
         return x
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None]:
-        return _FromMap.apply(grad, *ctx.layout), None, None
-
-
-class _FromMap(Function):
-    """The gradient of `_ToMap`, in the layout of its input, so that the product before it need not copy it again."""
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, shape: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
-        ctx.size = x.shape[1:3]
-        windows = x.new_empty_strided(shape, stride)
-        _fill_windows(windows, x)
-        return windows
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None]:
-        return to_map(grad, ctx.size), None, None
+        windows = grad.new_empty_strided(*ctx.layout)  # the layout that came: the product before it need not copy again
+        for edge in _edges(grad.shape[1:3], windows):
+            edge.zero_()
+        for pixels, piece in _pieces(grad, windows):
+            piece.copy_(pixels)
+        return windows, None, None
 
 
 class _AddAndSplit(Function):
