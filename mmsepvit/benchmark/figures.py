@@ -27,6 +27,7 @@ _COPIES = {
     'aten::stack',
     'aten::_to_copy',
 }
+_ALLOCATIONS = {f'aten::{name}' for name in ('empty', 'empty_like', 'empty_strided', 'new_empty', 'new_empty_strided')}
 
 
 @dataclass(frozen=True)
@@ -102,13 +103,7 @@ def _nbytes(tensor: Tensor) -> int:
 
 
 def _is_view_or_allocation(func: Any) -> bool:
-    if func._schema.name.rpartition('::')[2] in (
-        'empty',
-        'empty_like',
-        'empty_strided',
-        'new_empty',
-        'new_empty_strided',
-    ):
+    if func._schema.name in _ALLOCATIONS:
         return True
     aliases = [result.alias_info for result in func._schema.returns]
     return bool(aliases) and all(alias is not None and not alias.is_write for alias in aliases)

@@ -2,7 +2,7 @@
 
 The functions here move numbers and multiply none. With PyTorch's own operators, padding, cutting into windows and
 putting the token in front are three copies, and more in the backward pass; here each function fills one buffer. A
-compiler fuses those operators itself and cannot see through a buffer, so it gets them: they are what the functions mean.
+compiler fuses those operators by itself and cannot see through a buffer, so it gets them: they say what is meant.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class _ToWindows(Function):
     @staticmethod
     def forward(ctx: FunctionCtx, rows: Tensor, size: tuple[int, int, int], tokens: int, m: int) -> Tensor:
         ctx.shape, ctx.size, ctx.tokens, ctx.window_size = rows.shape, size, tokens, m
-        x, token, padding = _split_rows(rows, size, m)
+        x, token, _ = _split_rows(rows, size, m)
         b, height, width, k = x.shape
         windows = rows.new_empty(b, -(-height // m), -(-width // m), tokens + m * m, k)
         if tokens:
