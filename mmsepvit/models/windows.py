@@ -34,19 +34,22 @@ def to_windows(rows: Tensor, size: tuple[int, int, int], tokens: int, window_siz
     if not is_compiling():
         return _ToWindows.apply(rows, size, tokens, window_size)
     (b, height, width), m = size, window_size
+    nh, nw, k = _windows(height, m), _windows(width, m), rows.shape[1]
     x, token, padding = _split_rows(rows, size, m)
-    x = torch.cat([x, padding.expand(b, height, -width % m, -1)], dim=2)  # (B, H, Nw*M, K)
-    x = torch.cat([x, padding.expand(b, -height % m, x.shape[2], -1)], dim=1)  # (B, Nh*M, Nw*M, K)
-    x = x.unflatten(2, (-1, m)).unflatten(1, (-1, m)).transpose(2, 3).flatten(3, 4)  # (B, Nh, Nw, M*M, K)
-    return torch.cat([token.unsqueeze(2).expand(*x.shape[:3], 1, -1), x], dim=3) if tokens else x
+    # As much padding as there can be, then cut: how much there is must not decide on the graph, nor whether it is 0 or 1.
+    x = torch.cat([x, padding.expand(b, height, m - 1, k)], dim=2)[:, :, : nw * m]  # (B, H, Nw*M, K)
+    x = torch.cat([x, padding.expand(b, m - 1, nw * m, k)], dim=1)[:, : nh * m]  # (B, Nh*M, Nw*M, K)
+    x = x.view(b, nh, m, nw, m, k).transpose(2, 3).reshape(b, nh, nw, m * m, k)
+    return torch.cat([token.unsqueeze(2).expand(b, nh, nw, 1, k), x], dim=3) if tokens else x
 
 
 def to_map(windows: Tensor, size: tuple[int, int]) -> Tensor:
     """Puts windows (B, Nh, Nw, M, M, ...), of any memory layout, together to maps (B, *size, ...), contiguous."""
     if not is_compiling():
         return _ToMap.apply(windows, *size)
-    x = windows.transpose(2, 3).flatten(3, 4).flatten(1, 2)  # (B, Nh*M, Nw*M, ...)
-    return x[:, : size[0], : size[1]].contiguous()
+    b, nh, nw, m, _, *rest = windows.shape
+    x = windows.transpose(2, 3).reshape(b, nh * m, nw * m, *rest)
+    return x[:, : size[0], : size[1]].clone(memory_format=torch.contiguous_format)
 
 
 def add_and_split(attended: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,6 +70,11 @@ def add_and_split(attended: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return z[:, :, 0], maps.flatten(3)
 
 
+def _windows(length: int, m: int) -> int:
+    """Windows that a side of a map takes: a compiler that solves for sizes knows this form of ceil(length / m) best."""
+    return (length + m - 1) // m
+
+
 def _split_rows(rows: Tensor, size: tuple[int, int, int], m: int) -> tuple[Tensor, Tensor, Tensor]:
     """Views of what `to_windows` takes: pixels (B, H, W, K), tokens (Nh or 1, Nw or 1, K) and padding (1, 1, K)."""
     b, height, width = size
@@ -74,7 +82,7 @@ def _split_rows(rows: Tensor, size: tuple[int, int, int], m: int) -> tuple[Tenso
     token, padding = rows[b * height * width : -1], rows[-1:]
     if token.shape[0] == 0:
         token = padding
-    grid = (1, 1) if token.shape[0] == 1 else (-(-height // m), -(-width // m))
+    grid = (1, 1) if token.shape[0] == 1 else (_windows(height, m), _windows(width, m))
     return pixels, token.view(*grid, -1), padding.unsqueeze(0)
 
 
@@ -93,7 +101,7 @@ def _pieces(x: Tensor, cells: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     for i, rows, height in _cuts(x.shape[1], m):
         for j, columns, width in _cuts(x.shape[2], m):
             pixels = x[:, i * m : i * m + rows * height, j * m : j * m + columns * width]
-            pixels = pixels.unflatten(2, (columns, width)).unflatten(1, (rows, height))  # (B, nh, mh, nw, mw, ...)
+            pixels = pixels.view(x.shape[0], rows, height, columns, width, *x.shape[3:])  # (B, nh, mh, nw, mw, ...)
             yield pixels.transpose(2, 3), cells[:, i : i + rows, j : j + columns, :height, :width]
 
 
@@ -111,7 +119,7 @@ class _ToWindows(Function):
         ctx.shape, ctx.size, ctx.tokens, ctx.window_size = rows.shape, size, tokens, m
         x, token, _ = _split_rows(rows, size, m)
         b, height, width, k = x.shape
-        windows = rows.new_empty(b, -(-height // m), -(-width // m), tokens + m * m, k)
+        windows = rows.new_empty(b, _windows(height, m), _windows(width, m), tokens + m * m, k)
         if tokens:
             windows[:, :, :, 0] = token
         cells = windows[:, :, :, tokens:].unflatten(3, (m, m))
