@@ -11,29 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-
-def window_partition(x: Tensor, window_size: int) -> Tensor:
-    """Cuts a map into square windows.
-
-    Args:
-        x: Map (B, H, W, C), H and W divisible by ``window_size``.
-        window_size: Side M of a window in pixels.
-
-    Returns:
-        Windows (B, N, M * M, C), N = H / M * W / M, row by row; a view of ``x`` where N or M is 1, else a copy.
-    """
-    b, h, w, c = x.shape
-    m = window_size
-    x = x.view(b, h // m, m, w // m, m, c)  # (B, Nh, M, Nw, M, C)
-    return x.transpose(2, 3).reshape(b, (h // m) * (w // m), m * m, c)  # (B, N, M*M, C)
-
-
-def window_reverse(windows: Tensor, window_size: int, height: int, width: int) -> Tensor:
-    """Puts windows (B, N, M * M, C) back into their map (B, height, width, C): the inverse of `window_partition`."""
-    b, _, _, c = windows.shape
-    m = window_size
-    x = windows.view(b, height // m, width // m, m, m, c)  # (B, Nh, Nw, M, M, C)
-    return x.transpose(2, 3).reshape(b, height, width, c)  # (B, H, W, C)
+from .windows import add_and_split, to_map
 
 
 class SeparableAttention(nn.Module):
@@ -72,6 +50,7 @@ class SeparableAttention(nn.Module):
         self.num_heads = num_heads
         self.head_dim = channels // num_heads
         self.window_size = window_size
+        self.use_psa = use_psa
         self.attn_drop_rate = attn_drop_rate
 
         self.dsa_qkv = nn.Linear(channels, 3 * channels)
@@ -81,57 +60,56 @@ class SeparableAttention(nn.Module):
         self.proj = nn.Linear(channels, channels)
         self.proj_drop = nn.Dropout(proj_drop_rate)
 
-    def forward(self, x: Tensor, token: Tensor | None, size: tuple[int, int]) -> Tensor:
-        """Attends inside the windows of a map and, where there are tokens, among them.
+    def forward(self, x: Tensor, qkv: Tensor, size: tuple[int, int]) -> Tensor:
+        """Attends inside the windows of a map and, where they have tokens, among them.
 
         Args:
-            x: Normalised map (B, Hp, Wp, C), padded to whole windows.
-            token: Normalised window tokens (N or 1, C), or None where the block has no PSA.
+            x: Normalised windows (B, Nh, Nw, T, C), the token first where there is PSA; see `to_windows`.
+            qkv: Their queries, keys and values (B, Nh, Nw, T, 3 * C), from `dsa_qkv`.
             size: Height and width (H, W) of the map without its padding, in pixels.
 
         Returns:
             Map (B, H, W, C).
         """
-        b, height, width, c = x.shape
-        windows = window_partition(x, self.window_size)  # (B, N, M*M, C)
-        if token is None:
-            z = self.depthwise(windows)
+        b, rows, columns, t, _ = x.shape
+        m, heads, d = self.window_size, self.num_heads, self.head_dim
+        x = x.flatten(1, 2)  # (B, N, T, C)
+        z = self.depthwise(qkv.flatten(0, 2))  # (B*N, heads, T, d)
+        if self.use_psa:
+            token, z = add_and_split(z, x)  # (B, N, C), (B, heads, N, M*M*d)
+            z = self.pointwise(token, z).view(b, heads, rows, columns, m, m, d).permute(0, 2, 3, 4, 5, 1, 6)
         else:
-            token = token.unsqueeze(-2).expand(b, windows.shape[1], 1, c)
-            z = self.depthwise(torch.cat([token, windows], dim=2))  # (B, N, 1+M*M, C)
-            z = self.pointwise(z[:, :, 0], z[:, :, 1:])
-        z = window_reverse(z, self.window_size, height, width)
-        return self.proj_drop(self.proj(z[:, : size[0], : size[1]]))
+            z = (z.transpose(1, 2) + x.view(-1, t, heads, d)).view(b, rows, columns, m, m, heads, d)
+        return self.proj_drop(self.proj(to_map(z, size).flatten(3)))  # (B, H, W, heads, d) -> (B, H, W, C)
 
-    def depthwise(self, x: Tensor) -> Tensor:
-        """DSA: multi-head attention inside each window (B, N, T, C) plus its input; same shape out."""
-        b, n, t, c = x.shape
-        qkv = self.dsa_qkv(x).view(b * n, t, 3, self.num_heads, self.head_dim)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B*N, heads, T, d)
-        z = F.scaled_dot_product_attention(q, k, v, dropout_p=self._attn_drop())
-        return z.transpose(1, 2).reshape(b, n, t, c) + x
+    def depthwise(self, qkv: Tensor) -> Tensor:
+        """DSA without its shortcut: multi-head attention in each window, (B*N, T, 3*C) -> (B*N, heads, T, d)."""
+        b, t, _ = qkv.shape
+        # The gradients of chunks meet in one copy; those of a permuted (3, ...) tensor would in two.
+        q, k, v = qkv.chunk(3, dim=-1)
+        q = q.view(b, t, self.num_heads, self.head_dim).transpose(1, 2)  # (B*N, heads, T, d)
+        k = k.view(b, t, self.num_heads, self.head_dim).transpose(1, 2)
+        v = v.view(b, t, self.num_heads, self.head_dim).transpose(1, 2)
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=self._attn_drop())
 
     def pointwise(self, token: Tensor, z: Tensor) -> Tensor:
         """PSA: attention among the windows, which weighs whole maps by their tokens, plus the maps.
 
         Args:
             token: Window tokens (B, N, C).
-            z: Maps of the windows (B, N, M * M, C).
+            z: Maps of the windows (B, heads, N, M * M * d).
 
         Returns:
-            Maps (B, N, M * M, C).
+            Maps, as they came.
         """
-        b, n, p, c = z.shape
+        b, n, _ = token.shape
         qk = self.psa_qk(F.gelu(self.psa_norm(token))).view(b, n, 2, self.num_heads, self.head_dim)
         q, k = qk.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, d)
         weight = (q * self.head_dim**-0.5 @ k.transpose(-2, -1)).softmax(dim=-1)  # (B, heads, N, N)
         weight = F.dropout(weight, self._attn_drop())
         # weight @ z + z = (weight + 1) @ z: the shortcut costs N * N additions instead of a pass over the maps
         weight = weight + torch.eye(n, device=weight.device).to(weight.dtype)  # torch 2.1 has no 16-bit eye
-        z = z.view(b, n, p, self.num_heads, self.head_dim).permute(0, 3, 1, 2, 4)  # (B, heads, N, M*M, d)
-        z = weight @ z.reshape(b, self.num_heads, n, p * self.head_dim)  # (B, heads, N, M*M*d)
-        z = z.view(b, self.num_heads, n, p, self.head_dim)
-        return z.permute(0, 2, 3, 1, 4).reshape(b, n, p, c)  # (B, N, M*M, C)
+        return weight @ z
 
     def _attn_drop(self) -> float:
         return self.attn_drop_rate if self.training else 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 
@@ -43,11 +42,3 @@ class ConditionalPositionEncoding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Adds the encoding to a map (B, H, W, C); same shape out."""
         return x + self.proj(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-
-
-def pad_to_multiple(x: Tensor, divisor: int) -> Tensor:
-    """Pads a map (B, H, W, C) with zeros on the right and bottom until ``divisor`` divides H and W."""
-    pad_h, pad_w = -x.shape[1] % divisor, -x.shape[2] % divisor
-    if pad_h or pad_w:  # F.pad copies even where it pads nothing
-        x = F.pad(x, (0, 0, 0, pad_w, 0, pad_h))
-    return x

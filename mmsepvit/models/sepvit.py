@@ -13,7 +13,9 @@ from torch.utils.checkpoint import checkpoint
 from ..checkpoints.transfer import checked_loading
 from ..registry import MODELS
 from .attention import SeparableAttention
-from .embedding import ConditionalPositionEncoding, OverlapPatchEmbed, pad_to_multiple
+from .embedding import ConditionalPositionEncoding, OverlapPatchEmbed
+from .recompute import recompute
+from .windows import to_windows
 
 WINDOW_TOKENS = ('zero', 'learnable', 'shared')
 
@@ -59,6 +61,8 @@ def resize_window_token(token: Tensor, grid: tuple[int, int]) -> Tensor:
 class MLP(nn.Module):
     """Two linear layers with GELU between them; four times the width inside, as in the paper.
 
+    `fc1` is called from outside, together with the norm before it, see `SepViTBlock`.
+
     Args:
         channels: Channels of the map.
         drop_rate: Dropout rate after either layer. Defaults to 0.
@@ -70,9 +74,12 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(4 * channels, channels)
         self.drop = nn.Dropout(drop_rate)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., C) -> (..., C)."""
-        return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
+    def forward(self, hidden: Tensor) -> Tensor:
+        """What `fc1` returns, (..., 4 * C) -> (..., C)."""
+        return self.drop(recompute(self._activate_and_project, hidden, random=self.drop.p > 0))
+
+    def _activate_and_project(self, hidden: Tensor) -> Tensor:
+        return self.fc2(self.drop(F.gelu(hidden)))
 
 
 class SepViTBlock(nn.Module):
@@ -122,23 +129,39 @@ class SepViTBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, H, W, C) of any size to the same shape."""
         size = (x.shape[1], x.shape[2])
-        # The zeros go in before the norm, as published: a padded pixel enters the attention as the norm's bias.
-        z = pad_to_multiple(x, self.window_size)
-        grid = (z.shape[1] // self.window_size, z.shape[2] // self.window_size)
-        z = self.attn(self.norm1(z), self._normed_token(x, grid), size)
+        windows, qkv = recompute(self._windows, x)
+        z = self.attn(windows, qkv, size)
         x = x + drop_path(z, self.drop_path_rate, self.training)
-        return x + drop_path(self.mlp(self.norm2(x)), self.drop_path_rate, self.training)
+        z = self.mlp(recompute(self._hidden, x))
+        return x + drop_path(z, self.drop_path_rate, self.training)
 
-    def _normed_token(self, x: Tensor, grid: tuple[int, int]) -> Tensor | None:
-        """The window tokens (N or 1, C) after `norm1`: the norm is per token, so it need not wait for the windows."""
-        if not self.use_psa:
-            return None
-        if self.window_token is None:
-            return self.norm1(x.new_zeros(1, x.shape[-1]))  # no digit of x, but its dtype and device
+    def _windows(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised windows (B, Nh, Nw, T, C) with their tokens, and their queries, keys and values.
+
+        As published, the zeros that pad a map and the tokens go in before the norm: a padded pixel, like a token of
+        zeros, enters the attention as the norm's bias. Norm and product see each of these rows once, and the windows
+        are cut from what they give.
+        """
+        size = x.shape[:3]  # (B, H, W)
+        rows = [x.flatten(0, 2), x.new_zeros(1, x.shape[-1])]
+        if self.window_token is not None:
+            rows.insert(1, self._tokens(x))
+        rows = self.norm1(torch.cat(rows))  # (B*H*W + tokens + 1, C)
+        qkv = self.attn.dsa_qkv(rows)
+        return (
+            to_windows(rows, size, int(self.use_psa), self.window_size),
+            to_windows(qkv, size, int(self.use_psa), self.window_size),
+        )
+
+    def _tokens(self, x: Tensor) -> Tensor:
+        """The learned window tokens (Nh * Nw or 1, C) for a map (B, H, W, C)."""
         token = self.window_token
         if token.shape[:2] != (1, 1):  # a single token, learnable or shared, serves any grid
-            token = resize_window_token(token, grid)
-        return self.norm1(token.flatten(0, 1).to(x.dtype))
+            token = resize_window_token(token, tuple(-(-length // self.window_size) for length in x.shape[1:3]))
+        return token.flatten(0, 1).to(x.dtype)
+
+    def _hidden(self, x: Tensor) -> Tensor:
+        return self.mlp.fc1(self.norm2(x))  # (B, H, W, 4*C)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """Fits the window tokens of a checkpoint trained at another input size to this block's grid."""

@@ -155,7 +155,7 @@ def test_padding_is_exact() -> None:
     block.attn.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[1:3]))
     assert block(x).shape == x.shape
     assert block(x[:, :7, :9]).shape == (1, 7, 9, 16)
-    assert seen == [(8, 12), (8, 12)]
+    assert seen == [(2, 3), (2, 3)]  # windows of 4 pixels, down and across
 
 
 # -- window tokens ----------------------------------------------------------------------------------------------------
@@ -303,7 +303,7 @@ def test_checkpointing_saves_less() -> None:
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             model(torch.randn(1, 3, 64, 64))
         saved.append(total)
-    assert saved[1] < saved[0] / 3
+    assert saved[1] < saved[0] / 2
 
 
 def test_layer_depth() -> None:

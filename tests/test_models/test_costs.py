@@ -1,0 +1,116 @@
+"""What the backbone keeps, copies and runs: exact figures, the same on every machine, with bounds that must not move.
+
+``docs/performance.md`` explains them. Times are results of ``tools/benchmark.py`` and never tests.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.autograd import gradcheck, gradgradcheck
+
+from mmsepvit import SepViT
+from mmsepvit.benchmark.figures import count_operators, figures, graph_breaks, saved_bytes
+from mmsepvit.models.windows import add_and_split, to_map, to_windows
+
+MIB = 2**20
+
+
+@pytest.mark.parametrize(('with_cp', 'bound'), [(False, 365), (True, 75)])
+def test_tiny_keeps_little_for_backward(with_cp: bool, bound: int) -> None:
+    """At 512x512 in float32; the published way of computing it keeps 606 MiB, mmpretrain's Swin-T 575."""
+    model = SepViT('tiny', with_cp=with_cp).eval()
+    images = torch.zeros(1, 3, 512, 512)
+    assert saved_bytes(model, lambda: model(images)) <= bound * MIB
+
+
+def test_memory_grows_with_pixels() -> None:
+    """Linear but for PSA, whose weights are square in the number of windows and small at these sizes."""
+    model = SepViT('lite').eval()
+    small, large = (saved_bytes(model, lambda s=side: model(torch.zeros(1, 3, s, s))) for side in (224, 448))
+    assert 3.95 < large / small < 4.1
+
+
+@pytest.mark.parametrize(
+    ('size', 'copied', 'copies', 'operators'),
+    # At 224 no map has to be padded, at 200x330 every one.
+    [((224, 224), 10, 71, 355), ((200, 330), 15.2, 142, 426)],
+)
+def test_operators_and_copies(size: tuple[int, int], copied: float, copies: int, operators: int) -> None:
+    cost = figures(SepViT('lite').eval(), torch.zeros(1, 3, *size))
+    assert cost.copied_bytes <= copied * MIB
+    assert cost.copies <= copies
+    assert cost.operators <= operators
+
+
+def test_each_block_calls_each_product_once() -> None:
+    model = SepViT('lite').eval()
+    with torch.no_grad():
+        calls = count_operators(lambda: model(torch.zeros(1, 3, 200, 330))).calls
+    assert calls['aten::addmm'] + calls['aten::mm'] == 11 * 5  # qkv of DSA, qk of PSA, the output, two of the MLP
+    assert calls['aten::bmm'] + calls['aten::baddbmm'] == 11 * 2  # PSA's weights, and their product with the maps
+    assert sum(count for name, count in calls.items() if 'scaled_dot_product' in name) == 11
+    assert calls['aten::native_layer_norm'] == 11 * 3 + 8
+
+
+@pytest.mark.parametrize('with_cp', [False, True])
+def test_one_graph(with_cp: bool) -> None:
+    arch = {'channels': (8, 16), 'depths': (1, 2), 'num_heads': (2, 2), 'window_sizes': ((4,), (4, 8))}
+    model = SepViT(arch, out_indices=(0, 1), with_cp=with_cp)
+    assert graph_breaks(model, [torch.zeros(1, 3, 64, 64), torch.zeros(2, 3, 50, 70)]) == 0
+
+
+def test_saved_bytes_count_storages_once_and_no_parameters() -> None:
+    linear = nn.Linear(4, 4)
+    x = torch.ones(8, 4, requires_grad=True)
+    assert saved_bytes(linear, lambda: linear(x)) == x.numel() * 4
+    assert saved_bytes(linear, lambda: (linear(x), linear(x[:4]))) == x.numel() * 4
+    assert saved_bytes(linear, lambda: linear(x).exp().exp()) == 3 * x.numel() * 4
+
+
+# -- what moves numbers -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('size', [(2, 4, 6), (1, 5, 3), (2, 1, 4)])
+@pytest.mark.parametrize('tokens', ['none', 'zero', 'one', 'all'])
+def test_windows_have_exact_gradients(size: tuple[int, int, int], tokens: str) -> None:
+    """First and second ones, in float64, with pads at no, one and both sides."""
+    b, height, width = size
+    grid = (-(-height // 2), -(-width // 2))
+    extra = {'none': 0, 'zero': 0, 'one': 1, 'all': grid[0] * grid[1]}[tokens]
+    rows = torch.randn(b * height * width + extra + 1, 3, dtype=torch.float64, requires_grad=True)
+
+    def cut(rows: torch.Tensor) -> torch.Tensor:
+        return to_windows(rows, size, int(tokens != 'none'), 2)
+
+    assert cut(rows).shape == (b, *grid, 4 + (tokens != 'none'), 3)
+    assert gradcheck(cut, rows)
+    assert gradgradcheck(cut, rows)
+
+
+@pytest.mark.parametrize('size', [(4, 6), (3, 5)])
+def test_maps_have_exact_gradients(size: tuple[int, int]) -> None:
+    windows = torch.randn(2, 4, 2, 3, 2, 2, 3, dtype=torch.float64, requires_grad=True)
+
+    def join(windows: torch.Tensor) -> torch.Tensor:
+        return to_map(windows.permute(0, 2, 3, 4, 5, 1, 6), size)
+
+    assert join(windows).shape == (2, *size, 4, 3)
+    assert join(windows).is_contiguous()
+    assert gradcheck(join, windows)
+    assert gradgradcheck(join, windows)
+
+
+def test_sums_have_exact_gradients() -> None:
+    attended = torch.randn(6, 2, 5, 3, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(2, 3, 5, 6, dtype=torch.float64, requires_grad=True)
+    assert gradcheck(add_and_split, (attended, x))
+    assert gradgradcheck(add_and_split, (attended, x))
+
+
+def test_cut_and_join_are_inverse() -> None:
+    x = torch.randn(2, 5, 7, 3)
+    rows = torch.cat([x.flatten(0, 2), torch.zeros(1, 3)])
+    windows = to_windows(rows, (2, 5, 7), 0, 3)
+    assert torch.equal(to_map(windows.unflatten(3, (3, 3)), (5, 7)), x)
