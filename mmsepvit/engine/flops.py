@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..models import SepViT
+from ..models.attention import SeparableAttention
 from .config import OptionsAction, apply_options, load_config
 from .errors import UserError
 from .preflight import check_stack
@@ -125,6 +126,9 @@ def count_config(config: Config, shape: tuple[int, int] | None = None) -> ModelC
     parts = _parts(model)
     full = {name: Count(params=_num_params(part)) for name, part in parts.items()}
 
+    if isinstance(model.backbone, SepViT):
+        _count_every_window(model.backbone, full)
+
     def run(name: str, inputs: Any) -> Any:
         with FlopCounterMode(display=False) as counter:
             try:
@@ -139,6 +143,22 @@ def count_config(config: Config, shape: tuple[int, int] | None = None) -> ModelC
     with torch.no_grad():
         _run_parts(model, torch.empty(1, 3, height, width, device='meta'), run)
     return ModelCount((height, width), full, _as_the_paper_counts(full, model, config.default_scope))
+
+
+def _count_every_window(backbone: SepViT, full: dict[str, Count]) -> None:
+    """Counts queries, keys and values of each pixel and token of each window, as the architecture is defined.
+
+    What pads the windows and a token of zeros are the same row everywhere, so the backbone computes it once.
+    """
+
+    def add(rows: int, channels: int) -> None:
+        full['backbone'] += Count(linear=rows * 3 * channels**2)
+
+    for module in backbone.modules():
+        if isinstance(module, SeparableAttention):
+            channels = module.dsa_qkv.in_features
+            module.dsa_qkv.register_forward_pre_hook(lambda _, args, c=channels: add(-(args[0].numel() // c), c))
+            module.register_forward_pre_hook(lambda _, args, c=channels: add(args[0].numel() // c, c))
 
 
 def _num_params(module: nn.Module) -> int:

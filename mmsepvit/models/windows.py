@@ -36,7 +36,7 @@ def to_windows(rows: Tensor, size: tuple[int, int, int], tokens: int, window_siz
     (b, height, width), m = size, window_size
     nh, nw, k = _windows(height, m), _windows(width, m), rows.shape[1]
     x, token, padding = _split_rows(rows, size, m)
-    # As much padding as there can be, then cut: how much there is must not decide on the graph, nor whether it is 0 or 1.
+    # As much padding as there can be, then cut: how much there is, or if any, shall not make another graph.
     x = torch.cat([x, padding.expand(b, height, m - 1, k)], dim=2)[:, :, : nw * m]  # (B, H, Nw*M, K)
     x = torch.cat([x, padding.expand(b, m - 1, nw * m, k)], dim=1)[:, : nh * m]  # (B, Nh*M, Nw*M, K)
     x = x.view(b, nh, m, nw, m, k).transpose(2, 3).reshape(b, nh, nw, m * m, k)
