@@ -14,6 +14,20 @@ from torch import Tensor, nn
 from .windows import add_and_split, to_map
 
 
+# The CPU kernel of torch 2.1 writes beyond its buffers in the backward pass in bfloat16 with several threads and some
+# lengths, 197 among them (pytorch/pytorch#132871); that of 2.11 does not.
+_BROKEN_BF16 = torch.__version__.startswith(('2.0.', '2.1.', '2.2.'))
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, drop_rate: float) -> Tensor:
+    """Attention of queries, keys and values (B, heads, T, d): softmax(Q K^T / sqrt(d)) V, of the same shape."""
+    if _BROKEN_BF16 and q.dtype == torch.bfloat16 and q.device.type == 'cpu' and torch.is_grad_enabled():
+        with torch.autocast('cpu', enabled=False):
+            z = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), dropout_p=drop_rate)
+        return z.to(q.dtype)
+    return F.scaled_dot_product_attention(q, k, v, dropout_p=drop_rate)
+
+
 class SeparableAttention(nn.Module):
     r"""DSA and PSA of one block.
 
@@ -90,7 +104,7 @@ class SeparableAttention(nn.Module):
         q = q.view(b, t, self.num_heads, self.head_dim).transpose(1, 2)  # (B*N, heads, T, d)
         k = k.view(b, t, self.num_heads, self.head_dim).transpose(1, 2)
         v = v.view(b, t, self.num_heads, self.head_dim).transpose(1, 2)
-        return F.scaled_dot_product_attention(q, k, v, dropout_p=self._attn_drop())
+        return attend(q, k, v, self._attn_drop())
 
     def pointwise(self, token: Tensor, z: Tensor) -> Tensor:
         """PSA: attention among the windows, which weighs whole maps by their tokens, plus the maps.
