@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from .windows import add_and_split, to_map
 
-
 # The CPU kernel of torch 2.1 writes beyond its buffers in the backward pass in bfloat16 with several threads and some
 # lengths, 197 among them (pytorch/pytorch#132871); that of 2.11 does not.
 _BROKEN_BF16 = torch.__version__.startswith(('2.0.', '2.1.', '2.2.'))
