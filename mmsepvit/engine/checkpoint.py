@@ -82,7 +82,7 @@ def check_fits(path: str, checkpoint: dict[str, Any], config: Config, partial: b
     Raises:
         UserError: It is of another model.
     """
-    state = {re.sub(r'^module\.', '', key): value for key, value in checkpoint['state_dict'].items()}
+    state = _parameters(checkpoint)
     with DefaultScope.overwrite_default_scope(config.default_scope):
         model = MODELS.build(_model_config(config))
     wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
@@ -119,7 +119,7 @@ def check_pretrained(config: Config) -> None:
         if not isinstance(init, Mapping) or init.get('type') != 'Pretrained':
             continue
         file, prefix = init['checkpoint'], init.get('prefix', '')
-        state = {re.sub(r'^module\.', '', key): value for key, value in read_checkpoint(file)['state_dict'].items()}
+        state = _parameters(read_checkpoint(file))
         prefix = f'{prefix.rstrip(".")}.' if prefix else ''
         weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
         with torch.device('meta'):
@@ -128,6 +128,11 @@ def check_pretrained(config: Config) -> None:
             check_transfer(backbone, weights or state)
         except ValueError as error:
             raise UserError(f"{path}.init_cfg: checkpoint '{file}': {error}") from None
+
+
+def _parameters(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The state dict, without the prefix that data parallel training leaves."""
+    return {re.sub(r'^module\.', '', key): value for key, value in checkpoint['state_dict'].items()}
 
 
 def _sepvits(node: Any, path: str) -> Iterator[tuple[str, dict]]:

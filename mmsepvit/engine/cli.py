@@ -204,15 +204,12 @@ def _set_start(config: Config, resume: str | None) -> tuple[int, list[str]]:
     path = resume
     if resume == 'auto' or (resume is None and config.get('resume') and not config.get('load_from')):
         path, notes = latest_checkpoint(config.work_dir)
-        if path is None:
-            config.update(resume=False, load_from=None)
-            check_pretrained(config)
-            return 0, notes
     elif resume is None:
         path = config.get('load_from')
-        if path is None:
-            check_pretrained(config)
-            return 0, notes
+    if path is None:
+        config.update(resume=False, load_from=None)
+        check_pretrained(config)
+        return 0, notes
     resuming = resume is not None or bool(config.get('resume'))
     checkpoint = read_checkpoint(path)
     check_fits(path, checkpoint, config, partial=not resuming)

@@ -15,7 +15,7 @@ from ..registry import MODELS
 from .attention import SeparableAttention
 from .embedding import ConditionalPositionEncoding, OverlapPatchEmbed
 from .recompute import recompute
-from .windows import to_windows
+from .windows import count_windows, to_windows
 
 WINDOW_TOKENS = ('zero', 'learnable', 'shared')
 
@@ -157,7 +157,8 @@ class SepViTBlock(nn.Module):
         """The learned window tokens (Nh * Nw or 1, C) for a map (B, H, W, C)."""
         token = self.window_token
         if token.shape[:2] != (1, 1):  # a single token, learnable or shared, serves any grid
-            token = resize_window_token(token, tuple(-(-length // self.window_size) for length in x.shape[1:3]))
+            grid = (count_windows(x.shape[1], self.window_size), count_windows(x.shape[2], self.window_size))
+            token = resize_window_token(token, grid)
         return token.flatten(0, 1).to(x.dtype)
 
     def _hidden(self, x: Tensor) -> Tensor:
@@ -330,7 +331,7 @@ class SepViT(BaseModule):
                     channels[i],
                     arch['num_heads'][i],
                     window_size,
-                    grid=(-(-height // window_size), -(-width // window_size)),
+                    grid=(count_windows(height, window_size), count_windows(width, window_size)),
                     window_token=window_token,
                     single_window_psa=single_window_psa,
                     drop_rate=drop_rate,

@@ -34,7 +34,7 @@ def to_windows(rows: Tensor, size: tuple[int, int, int], tokens: int, window_siz
     if not is_compiling():
         return _ToWindows.apply(rows, size, tokens, window_size)
     (b, height, width), m = size, window_size
-    nh, nw, k = _windows(height, m), _windows(width, m), rows.shape[1]
+    nh, nw, k = count_windows(height, m), count_windows(width, m), rows.shape[1]
     x, token, padding = _split_rows(rows, size, m)
     # As much padding as there can be, then cut: how much there is, or if any, shall not make another graph.
     x = torch.cat([x, padding.expand(b, height, m - 1, k)], dim=2)[:, :, : nw * m]  # (B, H, Nw*M, K)
@@ -70,7 +70,7 @@ def add_and_split(attended: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return z[:, :, 0], maps.flatten(3)
 
 
-def _windows(length: int, m: int) -> int:
+def count_windows(length: int, m: int) -> int:
     """Windows that a side of a map takes: a compiler that solves for sizes knows this form of ceil(length / m) best."""
     return (length + m - 1) // m
 
@@ -82,7 +82,7 @@ def _split_rows(rows: Tensor, size: tuple[int, int, int], m: int) -> tuple[Tenso
     token, padding = rows[b * height * width : -1], rows[-1:]
     if token.shape[0] == 0:
         token = padding
-    grid = (1, 1) if token.shape[0] == 1 else (_windows(height, m), _windows(width, m))
+    grid = (1, 1) if token.shape[0] == 1 else (count_windows(height, m), count_windows(width, m))
     return pixels, token.view(*grid, -1), padding.unsqueeze(0)
 
 
@@ -119,7 +119,7 @@ class _ToWindows(Function):
         ctx.shape, ctx.size, ctx.tokens, ctx.window_size = rows.shape, size, tokens, m
         x, token, _ = _split_rows(rows, size, m)
         b, height, width, k = x.shape
-        windows = rows.new_empty(b, _windows(height, m), _windows(width, m), tokens + m * m, k)
+        windows = rows.new_empty(b, count_windows(height, m), count_windows(width, m), tokens + m * m, k)
         if tokens:
             windows[:, :, :, 0] = token
         cells = windows[:, :, :, tokens:].unflatten(3, (m, m))
