@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from hypothesis import settings
 # The folder's own helper modules (plain implementation, golden rule) import by bare name: mmsegmentation 1.2.2
 # installs a top-level package `tests`, which would shadow ours.
 sys.path.insert(0, str(Path(__file__).parent))
+
+if 'PYTEST_XDIST_WORKER' in os.environ:  # the workers share the cores, and so does what they start
+    os.environ['OMP_NUM_THREADS'] = '1'
+    torch.set_num_threads(1)
 
 # The same examples in every run, so that a red CI is red for everybody; no deadline, which would measure the machine.
 settings.register_profile('mmsepvit', deadline=None, derandomize=True)

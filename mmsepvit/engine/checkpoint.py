@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from mmengine.runner.checkpoint import CheckpointLoader, find_latest_checkpoint
 from torch import nn
 
 from ..checkpoints.transfer import check_transfer
+from ..config_tree import named_nodes
 from ..models import SepViT
 from .errors import UserError
 
@@ -114,9 +115,10 @@ def check_pretrained(config: Config) -> None:
     Raises:
         UserError: A file cannot be read, or its weights are not this SepViT's.
     """
-    for path, node in _sepvits(config.model, 'model'):
+    for path, node in named_nodes(config.model, 'model'):
         init = node.get('init_cfg')
-        if not isinstance(init, Mapping) or init.get('type') != 'Pretrained':
+        is_sepvit = node.get('type') in ('SepViT', 'mmsepvit.SepViT')
+        if not is_sepvit or not isinstance(init, Mapping) or init.get('type') != 'Pretrained':
             continue
         file, prefix = init['checkpoint'], init.get('prefix', '')
         state = _parameters(read_checkpoint(file))
@@ -133,20 +135,6 @@ def check_pretrained(config: Config) -> None:
 def _parameters(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The state dict, without the prefix that data parallel training leaves."""
     return {re.sub(r'^module\.', '', key): value for key, value in checkpoint['state_dict'].items()}
-
-
-def _sepvits(node: Any, path: str) -> Iterator[tuple[str, dict]]:
-    """Every SepViT in a model's config, with its dotted path."""
-    if isinstance(node, Mapping):
-        if node.get('type') in ('SepViT', 'mmsepvit.SepViT'):
-            yield path, node
-        items = node.items()
-    elif isinstance(node, (list, tuple)):
-        items = enumerate(node)
-    else:
-        return
-    for key, inner in items:
-        yield from _sepvits(inner, f'{path}.{key}')
 
 
 def _model_config(config: Config) -> dict:

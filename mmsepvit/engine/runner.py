@@ -12,6 +12,8 @@ from mmengine.device import get_device
 from mmengine.registry import DATA_SAMPLERS, RUNNERS
 from mmengine.runner import BaseLoop, Runner
 
+from ..config_tree import replace_sync_bn
+from .compiling import compile_backbones
 from .errors import UserError
 from .randomness import SeedStepHook, seeded_dataloader
 
@@ -72,6 +74,17 @@ class SepViTRunner(Runner):
         self.register_hook(SeedStepHook())
         return built
 
+    def _maybe_compile(self, target: str) -> None:
+        """Compiles SepViT where the model holds one, and else what mmengine compiles."""
+        options = self.cfg.get('compile')
+        if options:
+            options = {} if options is True else options
+            count = compile_backbones(self.model, target == 'train_step', **options)
+            if count:
+                self.logger.info(f'compile: {count} SepViT, on the first images of each size')
+                return
+        super()._maybe_compile(target)
+
     @staticmethod
     def _is_endless(dataloader: dict) -> bool:
         kind = dataloader['sampler'].get('type')
@@ -128,15 +141,3 @@ def distribute_on_cpu(config: Config, launcher: str) -> list[str]:
     if replace_sync_bn(config.model):
         notes.append('SyncBN works on GPUs alone: BN takes its place, each process for itself')
     return notes
-
-
-def replace_sync_bn(node: Any) -> int:
-    """Turns every SyncBN in a model's config into BN, and counts them."""
-    if isinstance(node, (list, tuple)):
-        return sum(replace_sync_bn(item) for item in node)
-    if not isinstance(node, dict):
-        return 0
-    found = node.get('type') in ('SyncBN', 'MMSyncBN')
-    if found:
-        node['type'] = 'BN'
-    return found + sum(replace_sync_bn(item) for item in node.values())

@@ -63,6 +63,8 @@ def rewrite_input(node: dict, old: Widths, new: Widths, nested: bool = False) ->
             if isinstance(index, int) and value == old[index]:
                 node[key] = new[index]
                 done = True
+                if node.get('num_convs') == 0 and node.get('channels') == value:  # what comes in is classified as it is
+                    node['channels'] = new[index]
     for key in _FIRST_LEVEL_KEYS:
         if node.get(key) == old[0]:
             node[key] = new[0]

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
+from ..config_tree import named_nodes, nodes
 from .sites import type_name
 
 MEAN = [123.675, 116.28, 103.53]
@@ -25,25 +26,8 @@ _CROP_KEYS = {
 _TO_RGB = ('ClsDataPreprocessor', 'SelfSupDataPreprocessor', 'ReIDDataPreprocessor', 'VideoDataPreprocessor')
 
 
-def _preprocessors(node: Any) -> Iterator[dict]:
-    if isinstance(node, (list, tuple)):
-        for child in node:
-            yield from _preprocessors(child)
-    elif isinstance(node, dict):
-        if type_name(node).lower().endswith('datapreprocessor'):
-            yield node
-        for child in node.values():
-            yield from _preprocessors(child)
-
-
-def _dicts(node: Any) -> Iterator[dict]:
-    if isinstance(node, dict):
-        yield node
-        for child in node.values():
-            yield from _dicts(child)
-    elif isinstance(node, (list, tuple)):
-        for child in node:
-            yield from _dicts(child)
+def _preprocessors(model: Any) -> Iterator[dict]:
+    return (node for node in nodes(model) if type_name(node).lower().endswith('datapreprocessor'))
 
 
 def _loads_rgb(config: dict) -> bool:
@@ -51,18 +35,17 @@ def _loads_rgb(config: dict) -> bool:
     loader = config.get('train_dataloader') or {}
     return any(
         type_name(d).startswith('LoadImage') and (d.get('channel_order') == 'rgb' or d.get('to_rgb'))
-        for d in _dicts(loader)
+        for d in nodes(loader)
     )
 
 
 def _set_statistics(node: dict, to_rgb_style: bool, rgb: bool) -> None:
-    channels = len(node['mean']) if isinstance(node.get('mean'), (list, tuple)) else 3
-    if channels == 1:  # grey images stay grey
+    pictures, rest = divmod(len(node['mean']) if isinstance(node.get('mean'), (list, tuple)) else 3, 3)
+    if rest:  # grey images stay grey
         return
-    if list(node.get('mean') or ()) != MEAN:
-        node['mean'] = list(MEAN)
-    if list(node.get('std') or ()) != STD:
-        node['std'] = list(STD)
+    for key, values in (('mean', MEAN), ('std', STD)):
+        if list(node.get(key) or ()) != values * pictures:  # two pictures of one place, say, one upon the other
+            node[key] = values * pictures
     if to_rgb_style:
         if bool(node.get('to_rgb', False)) == rgb:
             node['to_rgb'] = not rgb
@@ -73,8 +56,17 @@ def _set_statistics(node: dict, to_rgb_style: bool, rgb: bool) -> None:
             node['rgb_to_bgr'] = False
 
 
-def set_preprocessor(config: dict) -> list[str]:
-    """Gives every image preprocessor of the model ImageNet's RGB statistics, where it has others; in place.
+def _feeds(holder: str, model: str) -> bool:
+    """Whether a preprocessor of the model at one dotted path feeds that at another: one is a part of the other."""
+    return f'{model}.'.startswith(f'{holder}.') or f'{holder}.'.startswith(f'{model}.')
+
+
+def set_preprocessor(config: dict, paths: list[str]) -> list[str]:
+    """Gives the image preprocessors of swapped models ImageNet's RGB statistics, where they have others; in place.
+
+    Args:
+        config: The config.
+        paths: Dotted paths of the models that SepViT was put into.
 
     Returns:
         Notes for the reader.
@@ -82,14 +74,20 @@ def set_preprocessor(config: dict) -> list[str]:
     before = copy.deepcopy(list(_preprocessors(config['model'])))
     rgb = _loads_rgb(config)
     model = config['model']
-    nodes = [n for n in _preprocessors(model) if not type_name(n).startswith('MultiBranch')]
+    found = [
+        node
+        for path, node in named_nodes(model, 'model')
+        if type_name(node).lower().endswith('datapreprocessor')
+        and not type_name(node).startswith('MultiBranch')
+        and any(_feeds(path.rpartition('.')[0], model_path) for model_path in paths)
+    ]
     top = config.get('data_preprocessor')  # what the Runner gives a model without one of its own
     if isinstance(top, dict) and not type_name(top).startswith('MultiBranch'):
-        nodes.append(top)
-    for node in nodes:
+        found.append(top)
+    for node in found:
         default = 'ClsDataPreprocessor' if config.get('default_scope') == 'mmpretrain' else ''
         _set_statistics(node, (type_name(node) or default) in _TO_RGB, rgb)
-    if not nodes and config.get('default_scope') == 'mmpretrain':
+    if not found and config.get('default_scope') == 'mmpretrain':
         config['data_preprocessor'] = {'mean': list(MEAN), 'std': list(STD), 'to_rgb': not rgb}
     teachers = [key for key in model if key.startswith('teacher')]
     if teachers and before != list(_preprocessors(model)):
@@ -105,7 +103,7 @@ def training_size(config: dict, default: int | tuple[int, int] = 224) -> int | t
         default: What a config without a crop counts as. Defaults to 224.
     """
     found: list[tuple[int, int]] = []
-    for node in _dicts((config.get('train_dataloader') or {}).get('dataset')):
+    for node in nodes((config.get('train_dataloader') or {}).get('dataset')):
         for key in _CROP_KEYS.get(type_name(node), ()):
             value = node.get(key)
             if isinstance(value, int) and value > 0:
@@ -124,12 +122,12 @@ def training_size(config: dict, default: int | tuple[int, int] = 224) -> int | t
 
 
 def _is_multi_view(config: dict) -> bool:
-    return any(type_name(d) == 'MultiView' for d in _dicts((config.get('train_dataloader') or {}).get('dataset')))
+    return any(type_name(d) == 'MultiView' for d in nodes((config.get('train_dataloader') or {}).get('dataset')))
 
 
 def image_channels(config: dict, backbone: dict) -> int:
     """Channels of the images: what the old backbone says, or as many as they have means."""
     if isinstance(backbone.get('in_channels'), int):
         return backbone['in_channels']
-    nodes = [*_preprocessors(config['model']), config.get('data_preprocessor') or {}]
-    return next((len(n['mean']) for n in nodes if isinstance(n.get('mean'), (list, tuple))), 3)
+    found = [*_preprocessors(config['model']), config.get('data_preprocessor') or {}]
+    return next((len(n['mean']) for n in found if isinstance(n.get('mean'), (list, tuple))), 3)

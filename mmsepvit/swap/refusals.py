@@ -71,6 +71,7 @@ NECKS_REFUSED = {
 }
 
 HEADS_REFUSED = {
+    'LRASPPHead': 'it pools 49x49 pixels of a map of stride 8 and crops of 512 pixels; SepViT has stride 32 there',
     'DPTHead': "DPT reassembles a plain ViT's tokens with its class token at one stride, SepViT has neither",
 }
 

@@ -10,6 +10,8 @@ import torch
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
+from ..config_tree import nodes
+from .preprocessor import image_channels
 from .probe import model_class
 from .sites import type_name
 
@@ -35,30 +37,24 @@ _DEFORMABLE_HEADS = (
 )
 
 
-def nodes(node: Any) -> Iterator[dict]:
-    """All dicts of a config, without those of its data preprocessors."""
-    if isinstance(node, dict):
-        yield node
-        for key, value in node.items():
-            if key != 'data_preprocessor':
-                yield from nodes(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from nodes(value)
+def _parts(model: dict) -> Iterator[dict]:
+    return nodes(model, skip=('data_preprocessor',))
 
 
 def _values(model: dict, key: str) -> list[int]:
-    return [n[key] for n in nodes(model) if isinstance(n.get(key), int) and not isinstance(n.get(key), bool)]
+    return [n[key] for n in _parts(model) if isinstance(n.get(key), int) and not isinstance(n.get(key), bool)]
 
 
 def image_side(model: dict) -> int:
-    """Side of the images in pixels: 128, more where a model needs large or many maps."""
-    names = {type_name(n) for n in nodes(model)}
-    if names & {'SSDNeck'}:
+    """Side of the images in pixels: 128, more where a model needs large or many maps, or takes one size alone."""
+    names = {type_name(n) for n in _parts(model)}
+    if type_name(model) == 'ImageClassifier' and 'SepViT' not in names:
+        return 224  # many other backbones run at the size that they train at alone
+    if 'SSDNeck' in names:
         return 320
-    if names & set(_DEFORMABLE_HEADS) or any(n.get('dcn_on_last_conv') or n.get('with_deform') for n in nodes(model)):
+    if names & set(_DEFORMABLE_HEADS) or any(n.get('dcn_on_last_conv') or n.get('with_deform') for n in _parts(model)):
         return 384
-    two_stage = any(n.get('as_two_stage') for n in nodes(model))
+    two_stage = any(n.get('as_two_stage') for n in _parts(model))
     if names & set(_DEEP_NECKS) or (
         names & set(_DENSE_QUERIES) and (two_stage or 'DINO' in names or 'DDQDETR' in names)
     ):
@@ -125,10 +121,13 @@ def _detection_sample(rng: np.random.Generator, model: dict, index: int, size: t
     sample = DetDataSample(metainfo=_meta(index, size))
     sample.gt_instances = _instances(rng, boxes, rng.integers(0, classes, count), size)
     sample.ignored_instances = _instances(rng, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), size)
-    sample.proposals = InstanceData(
-        bboxes=torch.from_numpy(np.concatenate([boxes, _boxes(rng, 40, *size)])), scores=torch.rand(count + 40)
-    )
-    semantic = any('semantic_head' in n for n in nodes(model))
+    if not any('mask' in key for n in _parts(model) for key in n):
+        del sample.gt_instances.masks, sample.ignored_instances.masks
+    if not any('rpn_head' in n for n in _parts(model)):  # Fast R-CNN reads them from files
+        sample.proposals = InstanceData(
+            bboxes=torch.from_numpy(np.concatenate([boxes, _boxes(rng, 40, *size)])), scores=torch.rand(count + 40)
+        )
+    semantic = any('semantic_head' in n for n in _parts(model))
     if (stuff and max(stuff) > 0) or semantic:
         first = things[0] if things else 0
         top = first + max(stuff) if stuff else min(_values(model, 'num_classes'))
@@ -138,11 +137,11 @@ def _detection_sample(rng: np.random.Generator, model: dict, index: int, size: t
     return sample
 
 
-def _detection(model: dict, side: int, rng: np.random.Generator) -> dict[str, Any]:
+def _detection(model: dict, side: int, rng: np.random.Generator, batch: int = BATCH) -> dict[str, Any]:
     size = (side, side)
     return {
-        'inputs': [_picture(rng, *size) for _ in range(BATCH)],
-        'data_samples': [_detection_sample(rng, model, i, size) for i in range(BATCH)],
+        'inputs': [_picture(rng, *size) for _ in range(batch)],
+        'data_samples': [_detection_sample(rng, model, i, size) for i in range(batch)],
     }
 
 
@@ -202,15 +201,16 @@ def _segmentation(model: dict, side: int, rng: np.random.Generator) -> dict[str,
         labels = np.kron(rng.integers(0, classes, (8, 8)), np.ones((side // 8, side // 8), dtype=np.int64))
         sample.gt_sem_seg = PixelData(data=torch.from_numpy(labels)[None])
         samples.append(sample)
-    return {'inputs': [_picture(rng, side, side) for _ in range(BATCH)], 'data_samples': samples}
+    channels = image_channels({'model': model, 'data_preprocessor': model.get('data_preprocessor')}, {})
+    return {'inputs': [_picture(rng, side, side, channels) for _ in range(BATCH)], 'data_samples': samples}
 
 
 def _classification(model: dict, side: int, rng: np.random.Generator) -> dict[str, Any]:
     from mmpretrain.structures import DataSample
 
     classes = min(_values(model, 'num_classes') or [1000])
-    multi_label = 'CSRAClsHead' in {type_name(n) for n in nodes(model)} or any(
-        type_name(n).startswith('MultiLabel') for n in nodes(model)
+    multi_label = 'CSRAClsHead' in {type_name(n) for n in _parts(model)} or any(
+        type_name(n).startswith('MultiLabel') for n in _parts(model)
     )
     samples = []
     for i in range(BATCH):
@@ -219,14 +219,15 @@ def _classification(model: dict, side: int, rng: np.random.Generator) -> dict[st
         sample.set_gt_label([label] if multi_label else label)
         sample.sample_idx = i
         samples.append(sample)
-    return {'inputs': [_picture(rng, side, side) for _ in range(BATCH)], 'data_samples': samples}
+    channels = image_channels({'model': model}, {})
+    return {'inputs': [_picture(rng, side, side, channels) for _ in range(BATCH)], 'data_samples': samples}
 
 
 def _self_supervised(model: dict, side: int, rng: np.random.Generator, batch: int = 2 * BATCH) -> dict[str, Any]:
     """Views of the same images, (B, C, H, W) each, of two sizes where the head compares several crops."""
     from mmpretrain.structures import DataSample
 
-    crops = next((n['num_crops'] for n in nodes(model) if 'num_crops' in n), [2])
+    crops = next((n['num_crops'] for n in _parts(model) if 'num_crops' in n), [2])
     sides = [side, side // 2]
     views = [
         torch.stack([_picture(rng, s, s) for _ in range(batch)]).float()
@@ -275,11 +276,12 @@ def make_batch(model: dict, scope: str | None, training: bool, seed: int = 0) ->
     if kind == 'reid':
         return _reid(model, rng, training)
     if kind == 'semi_supervised':
-        return _semi_supervised(model, side, rng) if training else _detection(model['detector'], side, rng)
+        return _semi_supervised(model, side, rng) if training else _detection(model['detector'], side, rng, batch=1)
     makers = {
         'segmentation': _segmentation,
         'self_supervised': _self_supervised,
         'classification': _classification,
-        'detection': _detection,
     }
+    if kind == 'detection':  # tested image by image, on which guided anchoring relies
+        return _detection(model, side, rng, batch=BATCH if training else 1)
     return makers[kind](model, side, rng)

@@ -25,6 +25,8 @@ from .wrappers import WRAPPERS, is_wrapper
 
 _PYRAMID_NECKS = ('Feature2Pyramid', 'MultiLevelNeck')
 """Necks that make a pyramid of a plain transformer's maps, which SepViT has already."""
+# A head without a layer, behind a backbone that held the classifier, and the one that has it.
+_LINEAR_HEADS = {'ClsHead': 'LinearClsHead', 'MultiLabelClsHead': 'MultiLabelLinearClsHead'}
 _REID_SIZE = (256, 128)
 _SIZE = (512, 512)
 
@@ -94,7 +96,7 @@ def swap(
     for site in sites:
         notes += _swap_site(new, site, scope, arch, channels, backbone_args)
         notes += drop_links(new, site.owner)
-    notes += set_preprocessor(new)
+    notes += set_preprocessor(new, [site.path for site in sites])
     notes += fit_optimizer(new)
     paths = [site.backbone_path for site in sites]
     filename = config.filename if config.filename and Path(config.filename).is_file() else None
@@ -180,9 +182,10 @@ def _swap_site(
         known.insert(1, features)
         notes.append('GlobalAveragePooling stands before the head: the old backbone pooled by itself')
         classes = old_backbone.get('num_classes')
-        if type_name(head) == 'ClsHead' and classes:
-            head.update(type='LinearClsHead', num_classes=classes, in_channels=features[-1].channels)
-            notes.append('the head is a LinearClsHead now: the old backbone held the classifier')
+        linear = _LINEAR_HEADS.get(type_name(head))
+        if linear and classes:
+            head.update(type=linear, num_classes=classes, in_channels=features[-1].channels)
+            notes.append(f'the head is a {linear} now: the old backbone held the classifier')
     if features[0].ndim == 3 and necks and type_name(necks[0]) == 'GlobalAveragePooling':
         necks[0].pop('dim', None)  # it pooled tokens; SepViT's are a map
     plain = len(features) > 1 and len({f.stride for f in features}) == 1

@@ -6,7 +6,6 @@ import copy
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -16,14 +15,17 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
+from ..config_tree import nodes, replace_sync_bn
 from ..models import SepViT
 from .probe import quiet
-from .samples import image_side, kind_of, make_batch, nodes
+from .samples import image_side, kind_of, make_batch
 from .sites import type_name
 from .sources import package_configs
 
 # Trackers that train nothing: detector and re-identification are trained by themselves.
 _UNTRAINED = ('DeepSORT', 'StrongSORT', 'SORT')
+# Most regions of an image that a second stage trains on.
+_REGIONS = 64
 
 
 class TrialError(AssertionError):
@@ -53,12 +55,21 @@ def trial_model(config: Config) -> dict:
     if model.get('data_preprocessor') is None and config.get('data_preprocessor') is not None:
         model['data_preprocessor'] = copy.deepcopy(config.to_dict()['data_preprocessor'])
     side = image_side(model)
-    for node in [model, *_all(model)]:
+    replace_sync_bn(model)  # mmcv's wants a process group to be built
+    for node in nodes(model):
         if isinstance(node.get('init_cfg'), dict) and node['init_cfg'].get('type') == 'Pretrained':
             node.pop('init_cfg')
         for key in ('pretrained', 'teacher_ckpt'):
             if isinstance(node.get(key), str):
                 node[key] = None
+        # Hundreds of regions make the same steps as few do.
+        sampler = node.get('sampler')
+        if isinstance(sampler, dict) and 'num' in sampler:
+            sampler['num'] = min(sampler['num'], _REGIONS)
+        if isinstance(node.get('max_per_img'), int):
+            node['max_per_img'] = min(node['max_per_img'], 2 * _REGIONS)
+        if 'num_cp' in node:  # checkpointing of transformer layers, by a package that is about GPU memory alone
+            node['num_cp'] = 0
         if 'prototype' in node:  # a retriever's gallery, which is a data set otherwise
             node['prototype'] = torch.rand(node['head']['num_classes'], node['head']['in_channels'])
         teacher = node.get('teacher_config')
@@ -71,16 +82,6 @@ def trial_model(config: Config) -> dict:
             if 'size' in node:
                 node['size'] = (side, side)
     return model
-
-
-def _all(node: Any):
-    if isinstance(node, dict):
-        yield node
-        for value in node.values():
-            yield from _all(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _all(value)
 
 
 def _teacher(path: str) -> dict:
@@ -98,7 +99,7 @@ def build(config: Config) -> nn.Module:
     with quiet():
         model = MODELS.build(ConfigDict(trial_model(config)))
         model.init_weights()
-        return revert_sync_batchnorm(model)
+        return revert_sync_batchnorm(model)  # of layers that no config names
 
 
 def _finite_loss(model: nn.Module, data: dict, losses: dict) -> tuple[torch.Tensor, dict[str, float]]:

@@ -18,7 +18,7 @@ from mmengine.structures import InstanceData, PixelData
 from recipe_table import TABLE
 from torch import Tensor, nn
 
-from mmsepvit.engine.runner import replace_sync_bn
+from mmsepvit.config_tree import replace_sync_bn
 
 for package in ('mmseg', 'mmdet', 'mmpretrain'):
     pytest.importorskip(package)

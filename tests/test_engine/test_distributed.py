@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 from small_runs import short_options, small_config
 
-from mmsepvit.engine.runner import replace_sync_bn
+from mmsepvit.config_tree import replace_sync_bn
 
 ROOT = Path(__file__).parents[2]
 

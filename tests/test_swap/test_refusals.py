@@ -15,6 +15,7 @@ REFUSED = {
     'mmseg::unet/unet-s5-d16_fcn_4xb4-40k_chase-db1-128x128': 'own decoder',
     'mmseg::dpt/dpt_vit-b16_8xb2-160k_ade20k-512x512': 'class token',
     'mmseg::setr/setr_vit-l-mla_8xb1-160k_ade20k-512x512': 'adds up four',
+    'mmseg::mobilenet_v3/mobilenet-v3-d8_lraspp_4xb4-320k_cityscapes-512x1024': '49x49',
     'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k': 'masked',
     'mmpretrain::deit/deit-base-distilled_16xb64_in1k': 'distillation token',
     'mmpretrain::eva02/eva02-base-p14_headless': 'nothing to train',

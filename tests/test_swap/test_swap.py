@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from mmsepvit.models import SepViT
 from mmsepvit.swap import SwapError, load, swap, swap_backbone
+from mmsepvit.swap.preprocessor import MEAN, STD
 
 TINY = [96, 192, 384, 768]
 RESNET50 = {256, 512, 1024, 2048}
@@ -99,6 +100,11 @@ CASES = {
         'head.num_classes': 1000,
         'head.in_channels': 768,
     },
+    'mmpretrain::vgg/vgg16_8xb16_voc': {  # several labels a picture
+        'head.type': 'MultiLabelLinearClsHead',
+        'head.num_classes': 20,
+        'head.in_channels': 768,
+    },
     'mmpretrain::arcface/resnet50-arcface_8xb32_inshop': {'image_encoder.0.input_size': 448, 'head.in_channels': 768},
     'mmpretrain::mocov2/mocov2_resnet50_8xb32-coslr-200e_in1k': {'neck.in_channels': 768},
 }
@@ -173,6 +179,18 @@ def test_only_what_differs_is_changed() -> None:
         'model.decode_head.in_channels',
         'model.auxiliary_head.in_channels',
     }
+
+
+def test_two_pictures_in_one_have_statistics_for_both() -> None:
+    config = swap_backbone('mmseg::swin/swin-tiny-patch4-window7_upernet_1xb8-20k_levir-256x256')
+    assert config.model.backbone.in_channels == 6
+    assert config.model.data_preprocessor.mean == [*MEAN, *MEAN]
+    assert config.model.data_preprocessor.std == [*STD, *STD]
+
+
+def test_head_without_convolutions_is_as_wide_as_what_it_reads() -> None:
+    config = swap_backbone('mmseg::segmenter/segmenter_vit-s_fcn_8xb1-160k_ade20k-512x512')
+    assert config.model.decode_head.in_channels == config.model.decode_head.channels == 768
 
 
 def test_teachers_stay_unless_asked_for() -> None:

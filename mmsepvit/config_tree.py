@@ -1,0 +1,33 @@
+"""Walking the dicts of a config."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping
+from typing import Any
+
+
+def nodes(tree: Any, skip: Container[str] = ()) -> Iterator[dict]:
+    """Yields all dicts of a config's tree, outer ones first, without what stands under the keys to skip."""
+    for _, node in named_nodes(tree, '', skip):
+        yield node
+
+
+def named_nodes(tree: Any, path: str, skip: Container[str] = ()) -> Iterator[tuple[str, dict]]:
+    """Yields all dicts of a config's tree with their dotted paths, which begin with ``path``."""
+    if isinstance(tree, Mapping):
+        yield path, tree
+        items = [(key, value) for key, value in tree.items() if key not in skip]
+    elif isinstance(tree, (list, tuple)):
+        items = list(enumerate(tree))
+    else:
+        return
+    for key, value in items:
+        yield from named_nodes(value, f'{path}.{key}', skip)
+
+
+def replace_sync_bn(model: Any) -> int:
+    """Turns every SyncBN in a model's config into BN, and counts them."""
+    found = [node for node in nodes(model) if node.get('type') in ('SyncBN', 'MMSyncBN')]
+    for node in found:
+        node['type'] = 'BN'
+    return len(found)
