@@ -102,6 +102,24 @@ def rewrite_roi_head(head: dict, old: int, new: int) -> None:
                 child['in_channels'] = new
 
 
+def align_object_context(heads: Sequence[dict], widths: Widths) -> bool:
+    """Lets the head before an OCR head read the OCR head's level, in place.
+
+    The OCR head weighs its pixels by that head's, one by one: their maps are of one size, as those of the last two
+    levels of a dilated backbone are, and SepViT's are not.
+
+    Returns:
+        Whether something was rewritten.
+    """
+    done = False
+    for head, following in zip(heads, heads[1:]):
+        index, wanted = head.get('in_index'), following.get('in_index')
+        if type_name(following) == 'OCRHead' and isinstance(index, int) and index != wanted:
+            head.update(in_index=wanted, in_channels=widths[wanted])
+            done = True
+    return done
+
+
 def rewrite_strides(node: dict, old: Sequence[int], new: Sequence[int]) -> None:
     """Rewrites lists of all the levels' strides in a head and its parts, in place."""
     if list(old) == list(new):

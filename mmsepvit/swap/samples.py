@@ -219,7 +219,7 @@ def _classification(model: dict, side: int, rng: np.random.Generator) -> dict[st
         sample.set_gt_label([label] if multi_label else label)
         sample.sample_idx = i
         samples.append(sample)
-    channels = image_channels({'model': model}, {})
+    channels = image_channels({'model': model, 'data_preprocessor': model.get('data_preprocessor')}, {})
     return {'inputs': [_picture(rng, side, side, channels) for _ in range(BATCH)], 'data_samples': samples}
 
 

@@ -63,7 +63,8 @@ class Site:
             return
         self.owner[self.key] = backbone
         if not necks:
-            self.owner.pop('neck', None)
+            if 'neck' in self.owner:
+                self.owner['neck'] = None  # some models must be told that there is none
         elif len(necks) > 1 or isinstance(self.owner.get('neck'), (list, tuple)):
             self.owner['neck'] = necks
         else:

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from .backbone import sepvit_config, stage_channels
-from .consumers import rewrite_input, rewrite_neck, rewrite_roi_head, rewrite_strides
+from .consumers import align_object_context, rewrite_input, rewrite_neck, rewrite_roi_head, rewrite_strides
 from .errors import SwapError, SwapRefused
 from .leftovers import drop_links, fit_optimizer
 from .preprocessor import image_channels, set_preprocessor, training_size
@@ -249,4 +249,9 @@ def _swap_site(
         old_strides, new_strides = [f.stride for f in before], [f.stride for f in after]
         for _, node in site.consumers():
             rewrite_strides(node, old_strides, new_strides)
+        heads = site.owner.get('decode_head')
+        if isinstance(heads, (list, tuple)) and align_object_context(heads, new_widths):
+            notes.append(
+                "the head before the OCR head reads the same level as that now: they weigh each other's pixels"
+            )
     return notes

@@ -100,6 +100,12 @@ CASES = {
         'head.num_classes': 1000,
         'head.in_channels': 768,
     },
+    'mmdet::rpn/rpn_r50-caffe-c4_1x_coco': {'neck': None, 'rpn_head.in_channels': 384},
+    'mmseg::ocrnet/ocrnet_r101-d8_4xb2-40k_cityscapes-512x1024': {  # both heads read one level
+        'decode_head.0.in_index': 3,
+        'decode_head.0.in_channels': 768,
+        'decode_head.1.in_channels': 768,
+    },
     'mmpretrain::vgg/vgg16_8xb16_voc': {  # several labels a picture
         'head.type': 'MultiLabelLinearClsHead',
         'head.num_classes': 20,
