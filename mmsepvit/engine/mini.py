@@ -65,7 +65,7 @@ def apply_mini(config: Config) -> list[str]:
     """
     settings = SETTINGS[config.default_scope]
     _move_data(config._cfg_dict)
-    _shrink_images(config, settings)
+    _shrink_images(config, _shrink(config, settings))
     _shorten_schedule(config, settings)
     for split in ('train', 'val', 'test'):
         loader = config.get(f'{split}_dataloader')
@@ -108,10 +108,19 @@ def _move_data(node: dict) -> None:
     _walk(node, move)
 
 
-def _shrink_images(config: Config, settings: MiniSettings) -> None:
+def _shrink(config: Config, settings: MiniSettings) -> float:
+    """What sizes are divided by: less where a detector picks many queries from its maps, which must hold as many.
+
+    Maps of strides 8 to 64 of a square of 7 * sqrt(q) pixels hold more than q; the packages' shortest side is 480.
+    """
+    queries = config.model.get('num_queries', 0)
+    return min(settings.shrink, 480 / (7 * queries**0.5)) if queries else settings.shrink
+
+
+def _shrink_images(config: Config, factor: float) -> None:
     def shrink(leaf: Any, key: str) -> Any:
         is_size = key in _SIZES and isinstance(leaf, int) and not isinstance(leaf, bool)
-        return max(1, round(leaf / settings.shrink)) if is_size else leaf
+        return max(1, round(leaf / factor)) if is_size else leaf
 
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         for dataset in _pipelines(config.get(loader)):

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import copy
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mmengine.config import Config
 
+from mmsepvit.engine.config import load_config
 from mmsepvit.engine.mini import SETTINGS, apply_mini
 
 CONFIGS = sorted((Path(__file__).parents[2] / 'configs').glob('*.py'))
@@ -122,3 +124,12 @@ def test_own_sizes_inside_choices() -> None:
     first = choice.transforms[0][0].scales
     assert first[0] == (round(480 / shrink), round(1333 / shrink))
     assert choice.transforms[1][1].crop_size == (round(384 / shrink), round(600 / shrink))
+
+
+def test_dense_queries_find_enough_pixels() -> None:
+    """DINO takes 900 queries from its maps of strides 8 to 64."""
+    mini = load_config('mmdet::dino/dino-4scale_r50_8xb2-12e_coco')
+    apply_mini(mini)
+    choice = next(s for s in mini.train_dataloader.dataset.pipeline if s.type == 'RandomChoice')
+    side = min(size for scale in choice.transforms[0][0].scales for size in scale)
+    assert sum(ceil(side / stride) ** 2 for stride in (8, 16, 32, 64)) >= mini.model.num_queries == 900
