@@ -30,7 +30,7 @@ def benchmark(argv: list[str]) -> None:
     """
     args = _parser().parse_args(argv)
     if args.load:
-        machine, results = _load(args.load)
+        machine, results = _load_all(args.load)
     else:
         device = _device(args.device)
         if args.threads:
@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--json', action='store_true', help='print JSON instead of the table')
     parser.add_argument('--out', metavar='FILE', help='write the results as JSON too')
     parser.add_argument('--plots', metavar='FOLDER', help='draw them as PNG files')
-    parser.add_argument('--load', metavar='FILE', help='measure nothing; read what --out has written')
+    parser.add_argument('--load', nargs='+', metavar='FILE', help='measure nothing; read what --out has written')
     return parser
 
 
@@ -114,6 +114,15 @@ def _check_models(names: list[str]) -> None:
     for name in names:
         if name not in BUILDERS:
             raise UserError(f"--models: there is no '{name}'.{did_you_mean(name, BUILDERS)} See --help.")
+
+
+def _load_all(paths: list[str]) -> tuple[dict[str, Any], list[Result]]:
+    machines, results = zip(*map(_load, paths))
+    for path, machine in zip(paths, machines):
+        different = [key for key in machine if key not in ('time', 'load') and machine[key] != machines[0].get(key)]
+        if different:
+            raise UserError(f"--load '{path}': measured with another {', '.join(different)} than '{paths[0]}'.")
+    return machines[0], [result for part in results for result in part]
 
 
 def _load(path: str) -> tuple[dict[str, Any], list[Result]]:

@@ -113,3 +113,19 @@ def test_load_of_nothing(tmp_path: Path) -> None:
     (tmp_path / 'bad.json').write_text('[]')
     with pytest.raises(UserError, match='not what --out writes'):
         benchmark(['--load', str(tmp_path / 'bad.json')])
+
+
+def test_several_results_of_one_machine_make_one_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, two, other = (tmp_path / f'{name}.json' for name in ('one', 'two', 'other'))
+    benchmark([*SMALL, '--models', 'sepvit-tiny', '--modes', 'inference', '--out', str(one)])
+    benchmark([*SMALL, '--models', 'sepvit-tiny', '--modes', 'training', '--out', str(two)])
+    capsys.readouterr()
+    benchmark(['--load', str(one), str(two)])
+    table = capsys.readouterr().out
+    assert '**inference, ' in table
+    assert '**training, ' in table
+    content = json.loads(one.read_text())
+    content['machine']['torch'] = '0.1'
+    other.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"other\.json': measured with another torch than"):
+        benchmark(['--load', str(one), str(other)])
