@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from ..checkpoints.transfer import checked_loading
 from ..registry import MODELS
 from .attention import SeparableAttention
+from .compiling import is_compiling
 from .embedding import ConditionalPositionEncoding, OverlapPatchEmbed
 from .recompute import recompute
 from .windows import count_windows, to_windows
@@ -140,18 +141,19 @@ class SepViTBlock(nn.Module):
 
         As published, the zeros that pad a map and the tokens go in before the norm: a padded pixel, like a token of
         zeros, enters the attention as the norm's bias. Norm and product see each of these rows once, and the windows
-        are cut from what they give.
+        are cut from what they give; unless nothing pads: then one cut of the map is cheaper than two of the results.
         """
-        size = x.shape[:3]  # (B, H, W)
-        rows = [x.flatten(0, 2), x.new_zeros(1, x.shape[-1])]
+        m, tokens = self.window_size, int(self.use_psa)
+        rows = x.new_zeros(1, x.shape[-1])
         if self.window_token is not None:
-            rows.insert(1, self._tokens(x))
-        rows = self.norm1(torch.cat(rows))  # (B*H*W + tokens + 1, C)
-        qkv = self.attn.dsa_qkv(rows)
-        return (
-            to_windows(rows, size, int(self.use_psa), self.window_size),
-            to_windows(qkv, size, int(self.use_psa), self.window_size),
-        )
+            rows = torch.cat([self._tokens(x), rows])  # (tokens + 1, C)
+        # A compiler fuses the cuts, and would make a graph for either way.
+        if not is_compiling() and x.shape[1] % m == 0 and x.shape[2] % m == 0:
+            windows = self.norm1(to_windows(x, rows, tokens, m))
+            return windows, self.attn.dsa_qkv(windows)
+        x, rows = self.norm1(x), self.norm1(rows)
+        qkv = to_windows(self.attn.dsa_qkv(x), self.attn.dsa_qkv(rows), tokens, m)
+        return to_windows(x, rows, tokens, m), qkv
 
     def _tokens(self, x: Tensor) -> Tensor:
         """The learned window tokens (Nh * Nw or 1, C) for a map (B, H, W, C)."""

@@ -8,7 +8,6 @@ compiler fuses those operators by itself and cannot see through a buffer, so it 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
 
 import torch
 from torch import Tensor
@@ -18,13 +17,13 @@ from torch.autograd.function import FunctionCtx
 from .compiling import is_compiling
 
 
-def to_windows(rows: Tensor, size: tuple[int, int, int], tokens: int, window_size: int) -> Tensor:
+def to_windows(x: Tensor, rows: Tensor, tokens: int, window_size: int) -> Tensor:
     """Cuts maps into square windows, with one same row of channels where the windows stand out at right and bottom.
 
     Args:
-        rows: Pixels of the maps, tokens, and the row that pads: (B * H * W + n + 1, K), n being 0, 1 or Nh * Nw. One
-            token serves all windows; without any, the row that pads does.
-        size: Number of maps, their height and width: (B, H, W).
+        x: Maps (B, H, W, K).
+        rows: Tokens, and the row that pads: (n + 1, K), n being 0, 1 or Nh * Nw. One token serves all windows; without
+            any, the row that pads does.
         tokens: Rows that go in front of a window's pixels, 1 or 0.
         window_size: Side M of a window in pixels.
 
@@ -32,10 +31,10 @@ def to_windows(rows: Tensor, size: tuple[int, int, int], tokens: int, window_siz
         Windows (B, Nh, Nw, tokens + M * M, K), Nh = ceil(H / M), Nw = ceil(W / M), the pixels row by row.
     """
     if not is_compiling():
-        return _ToWindows.apply(rows, size, tokens, window_size)
-    (b, height, width), m = size, window_size
-    nh, nw, k = count_windows(height, m), count_windows(width, m), rows.shape[1]
-    x, token, padding = _split_rows(rows, size, m)
+        return _ToWindows.apply(x, rows, tokens, window_size)
+    (b, height, width, k), m = x.shape, window_size
+    nh, nw = count_windows(height, m), count_windows(width, m)
+    token, padding = _token_of(rows, nh, nw), rows[-1]
     # As much padding as there can be, then cut: how much there is, or if any, shall not make another graph.
     x = torch.cat([x, padding.expand(b, height, m - 1, k)], dim=2)[:, :, : nw * m]  # (B, H, Nw*M, K)
     x = torch.cat([x, padding.expand(b, m - 1, nw * m, k)], dim=1)[:, : nh * m]  # (B, Nh*M, Nw*M, K)
@@ -75,15 +74,10 @@ def count_windows(length: int, m: int) -> int:
     return (length + m - 1) // m
 
 
-def _split_rows(rows: Tensor, size: tuple[int, int, int], m: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Views of what `to_windows` takes: pixels (B, H, W, K), tokens (Nh or 1, Nw or 1, K) and padding (1, 1, K)."""
-    b, height, width = size
-    pixels = rows[: b * height * width].view(b, height, width, -1)
-    token, padding = rows[b * height * width : -1], rows[-1:]
-    if token.shape[0] == 0:
-        token = padding
-    grid = (1, 1) if token.shape[0] == 1 else (count_windows(height, m), count_windows(width, m))
-    return pixels, token.view(*grid, -1), padding.unsqueeze(0)
+def _token_of(rows: Tensor, nh: int, nw: int) -> Tensor:
+    """A view of the tokens among what `to_windows` takes: (Nh or 1, Nw or 1, K)."""
+    n = max(rows.shape[0] - 1, 1)
+    return rows[:n].view(*((1, 1) if n == 1 else (nh, nw)), -1)
 
 
 def _cuts(length: int, m: int) -> Iterator[tuple[int, int, int]]:
@@ -115,13 +109,13 @@ def _edges(size: tuple[int, int], cells: Tensor) -> list[Tensor]:
 
 class _ToWindows(Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, rows: Tensor, size: tuple[int, int, int], tokens: int, m: int) -> Tensor:
-        ctx.shape, ctx.size, ctx.tokens, ctx.window_size = rows.shape, size, tokens, m
-        x, token, _ = _split_rows(rows, size, m)
+    def forward(ctx: FunctionCtx, x: Tensor, rows: Tensor, tokens: int, m: int) -> Tensor:
+        ctx.shapes, ctx.tokens, ctx.window_size = (x.shape, rows.shape), tokens, m
         b, height, width, k = x.shape
-        windows = rows.new_empty(b, count_windows(height, m), count_windows(width, m), tokens + m * m, k)
+        nh, nw = count_windows(height, m), count_windows(width, m)
+        windows = x.new_empty(b, nh, nw, tokens + m * m, k)
         if tokens:
-            windows[:, :, :, 0] = token
+            windows[:, :, :, 0] = _token_of(rows, nh, nw)
         cells = windows[:, :, :, tokens:].unflatten(3, (m, m))
         for edge in _edges((height, width), cells):
             edge.copy_(rows[-1])
@@ -130,19 +124,21 @@ class _ToWindows(Function):
         return windows
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        m, tokens = ctx.window_size, ctx.tokens
-        grad_rows = grad.new_empty(ctx.shape)
-        grad_rows[prod(ctx.size) :] = 0  # token and padding may be the same row
-        x, token, _ = _split_rows(grad_rows, ctx.size, m)
-        if tokens:
-            token += grad[:, :, :, 0].sum(0).sum_to_size(token.shape)
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+        (shape, rows_shape), tokens, m = ctx.shapes, ctx.tokens, ctx.window_size
         cells = grad[:, :, :, tokens:].unflatten(3, (m, m))
-        for edge in _edges(ctx.size[1:], cells):
-            grad_rows[-1] += edge.flatten(0, -2).sum(0)
-        for pixels, piece in _pieces(x, cells):
+        grad_rows = None
+        if ctx.needs_input_grad[1]:
+            grad_rows = grad.new_zeros(rows_shape)  # token and padding may be the same row
+            if tokens:
+                token = _token_of(grad_rows, *grad.shape[1:3])
+                token += grad[:, :, :, 0].sum(0).sum_to_size(token.shape)
+            for edge in _edges(shape[1:3], cells):
+                grad_rows[-1] += edge.flatten(0, -2).sum(0)
+        grad_x = grad.new_empty(shape)
+        for pixels, piece in _pieces(grad_x, cells):
             pixels.copy_(piece)
-        return grad_rows, None, None, None
+        return grad_x, grad_rows, None, None
 
 
 class _ToMap(Function):

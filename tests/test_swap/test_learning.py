@@ -9,7 +9,12 @@ import pytest
 
 from mmsepvit.engine.cli import train
 
-ALGORITHMS = {'Cascade Mask R-CNN': 'mmdet::cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco'}
+ALGORITHMS = {
+    'Cascade Mask R-CNN': 'mmdet::cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco',
+    'DINO': 'mmdet::dino/dino-4scale_r50_8xb2-12e_coco',
+    'Mask2Former': 'mmseg::mask2former/mask2former_r50_8xb2-160k_ade20k-512x512',
+    'DeepLabV3+': 'mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb4-80k_ade20k-512x512',
+}
 ITERATIONS = 40
 
 
