@@ -13,7 +13,6 @@ from torch.utils.checkpoint import checkpoint
 from ..checkpoints.transfer import checked_loading
 from ..registry import MODELS
 from .attention import SeparableAttention
-from .compiling import is_compiling
 from .embedding import ConditionalPositionEncoding, OverlapPatchEmbed
 from .recompute import recompute
 from .windows import count_windows, to_windows
@@ -141,16 +140,12 @@ class SepViTBlock(nn.Module):
 
         As published, the zeros that pad a map and the tokens go in before the norm: a padded pixel, like a token of
         zeros, enters the attention as the norm's bias. Norm and product see each of these rows once, and the windows
-        are cut from what they give; unless nothing pads: then one cut of the map is cheaper than two of the results.
+        are cut from what they give.
         """
         m, tokens = self.window_size, int(self.use_psa)
         rows = x.new_zeros(1, x.shape[-1])
         if self.window_token is not None:
             rows = torch.cat([self._tokens(x), rows])  # (tokens + 1, C)
-        # A compiler fuses the cuts, and would make a graph for either way.
-        if not is_compiling() and x.shape[1] % m == 0 and x.shape[2] % m == 0:
-            windows = self.norm1(to_windows(x, rows, tokens, m))
-            return windows, self.attn.dsa_qkv(windows)
         x, rows = self.norm1(x), self.norm1(rows)
         qkv = to_windows(self.attn.dsa_qkv(x), self.attn.dsa_qkv(rows), tokens, m)
         return to_windows(x, rows, tokens, m), qkv
