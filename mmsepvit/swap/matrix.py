@@ -8,7 +8,7 @@ import re
 import resource
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -223,7 +223,12 @@ def try_one(package: str, folder: str, file: str, arch: str, seconds: float, mem
     return outcome
 
 
-def plan(packages: tuple[str, ...], only: tuple[str, ...], per_folder: int) -> Iterator[tuple[str, str, str]]:
+def plan(
+    packages: tuple[str, ...],
+    only: tuple[str, ...],
+    per_folder: int,
+    is_broken: Callable[[str, str], bool] = lambda package, file: False,
+) -> Iterator[tuple[str, str, str]]:
     """Yields package, folder and file of what is to be tried: first one config of each folder, then the rest.
 
     A config counts once for each structure of its model in its folder.
@@ -232,9 +237,12 @@ def plan(packages: tuple[str, ...], only: tuple[str, ...], per_folder: int) -> I
         packages: Packages to walk.
         only: Folders to keep; all where empty.
         per_folder: Most structures of a folder.
+        is_broken: Whether a package's file, once tried, was found broken: another one then speaks for its structure.
+            Defaults to none is.
     """
     places = [(p, f) for p in packages for f in folders(p) if not only or f in only]
     seen: dict[tuple[str, str], set[str]] = {place: set() for place in places}
+    begun: set[tuple[str, str]] = set()
     remaining = {place: iter(config_files(*place)) for place in places}
     while remaining:
         for place in list(remaining):
@@ -244,11 +252,13 @@ def plan(packages: tuple[str, ...], only: tuple[str, ...], per_folder: int) -> I
                 except SwapError as error:
                     form = str(error)
                 if form and form not in seen[place]:
-                    seen[place].add(form)
+                    begun.add(place)
                     yield (*place, file)
+                    if not is_broken(place[0], file):
+                        seen[place].add(form)
                     break
             else:
-                if not seen[place]:
+                if place not in begun:
                     yield (*place, config_files(*place)[0])
                 del remaining[place]
                 continue

@@ -61,12 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.log.parent.mkdir(parents=True, exist_ok=True)
         known = {(o.package, o.config): o.kind for o in read_log(args.log)}
         start, count = time.monotonic(), 0
-        for package, folder, file in plan(tuple(args.packages), tuple(args.only), args.per_folder):
+        is_broken = lambda package, file: known.get((package, file)) == 'broken-upstream'  # noqa: E731
+        for package, folder, file in plan(tuple(args.packages), tuple(args.only), args.per_folder, is_broken):
             kind = known.get((package, file))
             if kind is not None and kind not in args.retry:
                 continue
             outcome = try_one(package, folder, file, args.arch, args.seconds, int(args.memory_gb * 2**30))
             append(args.log, outcome)
+            known[package, file] = outcome.kind
             count += 1
             minutes = (time.monotonic() - start) / 60
             print(

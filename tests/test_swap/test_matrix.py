@@ -36,6 +36,13 @@ def test_one_config_of_each_structure() -> None:
     assert sum(folder == 'segformer' for _, folder, _ in tried) == 1  # its sizes differ in widths only
 
 
+def test_another_config_speaks_for_a_broken_one() -> None:
+    (whole,) = plan(('mmseg',), ('upernet',), 1)
+    broken, other = plan(('mmseg',), ('upernet',), 1, is_broken=lambda package, file: (package, file) == whole[::2])
+    assert broken == whole
+    assert other[2] != whole[2]
+
+
 def test_time_and_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     def sleep(*_: str) -> Outcome:
         time.sleep(60)
