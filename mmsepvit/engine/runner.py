@@ -77,13 +77,12 @@ class SepViTRunner(Runner):
     def _maybe_compile(self, target: str) -> None:
         """Compiles SepViT where the model holds one, and else what mmengine compiles."""
         options = self.cfg.get('compile')
-        if options:
-            options = {} if options is True else options
-            count = compile_backbones(self.model, target == 'train_step', **options)
-            if count:
-                self.logger.info(f'compile: {count} SepViT, on the first images of each size')
-                return
-        super()._maybe_compile(target)
+        arguments = {} if options is True else options
+        count = compile_backbones(self.model, target == 'train_step', **arguments) if options else 0
+        if count:
+            self.logger.info(f'compile: {count} SepViT, on the first images of each size')
+        else:
+            super()._maybe_compile(target)
 
     @staticmethod
     def _is_endless(dataloader: dict) -> bool:

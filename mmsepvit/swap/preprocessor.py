@@ -26,8 +26,11 @@ _CROP_KEYS = {
 _TO_RGB = ('ClsDataPreprocessor', 'SelfSupDataPreprocessor', 'ReIDDataPreprocessor', 'VideoDataPreprocessor')
 
 
-def _preprocessors(model: Any) -> Iterator[dict]:
-    return (node for node in nodes(model) if type_name(node).lower().endswith('datapreprocessor'))
+def _preprocessors(model: Any) -> Iterator[tuple[str, dict]]:
+    """The data preprocessors of a model's config, with their dotted paths from the config's top."""
+    return (
+        (p, node) for p, node in named_nodes(model, 'model') if type_name(node).lower().endswith('datapreprocessor')
+    )
 
 
 def _loads_rgb(config: dict) -> bool:
@@ -76,9 +79,8 @@ def set_preprocessor(config: dict, paths: list[str]) -> list[str]:
     model = config['model']
     found = [
         node
-        for path, node in named_nodes(model, 'model')
-        if type_name(node).lower().endswith('datapreprocessor')
-        and not type_name(node).startswith('MultiBranch')
+        for path, node in _preprocessors(model)
+        if not type_name(node).startswith('MultiBranch')
         and any(_feeds(path.rpartition('.')[0], model_path) for model_path in paths)
     ]
     top = config.get('data_preprocessor')  # what the Runner gives a model without one of its own
@@ -129,5 +131,5 @@ def image_channels(config: dict, backbone: dict) -> int:
     """Channels of the images: what the old backbone says, or as many as they have means."""
     if isinstance(backbone.get('in_channels'), int):
         return backbone['in_channels']
-    found = [*_preprocessors(config['model']), config.get('data_preprocessor') or {}]
+    found = [*(node for _, node in _preprocessors(config['model'])), config.get('data_preprocessor') or {}]
     return next((len(n['mean']) for n in found if isinstance(n.get('mean'), (list, tuple))), 3)

@@ -66,6 +66,13 @@ def _picture(rng: np.random.Generator, height: int, width: int, channels: int = 
     return torch.from_numpy(rng.integers(0, 256, (channels, height, width), dtype=np.uint8))
 
 
+def _pictures(rng: np.random.Generator, model: dict, side: int) -> list[Tensor]:
+    """A batch of square pictures with the channels that the model wants."""
+    # The Runner's own, which the trial puts into the model, may have no type to be found by.
+    channels = image_channels({'model': model, 'data_preprocessor': model.get('data_preprocessor')}, {})
+    return [_picture(rng, side, side, channels) for _ in range(BATCH)]
+
+
 def _boxes(rng: np.random.Generator, count: int, height: int, width: int) -> np.ndarray:
     """Boxes (count, 4) of an eighth to a half of the image."""
     w, h = rng.uniform(width / 8, width / 2, count), rng.uniform(height / 8, height / 2, count)
@@ -201,8 +208,7 @@ def _segmentation(model: dict, side: int, rng: np.random.Generator) -> dict[str,
         labels = np.kron(rng.integers(0, classes, (8, 8)), np.ones((side // 8, side // 8), dtype=np.int64))
         sample.gt_sem_seg = PixelData(data=torch.from_numpy(labels)[None])
         samples.append(sample)
-    channels = image_channels({'model': model, 'data_preprocessor': model.get('data_preprocessor')}, {})
-    return {'inputs': [_picture(rng, side, side, channels) for _ in range(BATCH)], 'data_samples': samples}
+    return {'inputs': _pictures(rng, model, side), 'data_samples': samples}
 
 
 def _classification(model: dict, side: int, rng: np.random.Generator) -> dict[str, Any]:
@@ -219,8 +225,7 @@ def _classification(model: dict, side: int, rng: np.random.Generator) -> dict[st
         sample.set_gt_label([label] if multi_label else label)
         sample.sample_idx = i
         samples.append(sample)
-    channels = image_channels({'model': model, 'data_preprocessor': model.get('data_preprocessor')}, {})
-    return {'inputs': [_picture(rng, side, side, channels) for _ in range(BATCH)], 'data_samples': samples}
+    return {'inputs': _pictures(rng, model, side), 'data_samples': samples}
 
 
 def _self_supervised(model: dict, side: int, rng: np.random.Generator, batch: int = 2 * BATCH) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`tools/train.py CONFIG --backbone sepvit-ARCH --mini` learns: an algorithm as its package ships it."""
+"""`tools/train.py CONFIG --backbone sepvit-ARCH --mini` learns: four kinds of algorithm, as packages ship them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from mmsepvit.engine.cli import train
 
+# DeepLabV3+ and Mask2Former in their ADE20K form, which is the mini data's.
 ALGORITHMS = {
     'Cascade Mask R-CNN': 'mmdet::cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco',
     'DINO': 'mmdet::dino/dino-4scale_r50_8xb2-12e_coco',
