@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from typing import Any
 
@@ -11,6 +12,7 @@ from mmengine.dataset import InfiniteSampler
 from mmengine.device import get_device
 from mmengine.registry import DATA_SAMPLERS, RUNNERS
 from mmengine.runner import BaseLoop, Runner
+from torch import nn
 
 from ..config_tree import replace_sync_bn
 from .compiling import compile_backbones
@@ -73,6 +75,17 @@ class SepViTRunner(Runner):
             built.dataloader_iterator = _AlreadyAdvanced(built.dataloader_iterator, self.resume_iter)
         self.register_hook(SeedStepHook())
         return built
+
+    def build_model(self, model: nn.Module | dict) -> nn.Module:
+        """Builds a model, with BN for SyncBN where nothing is distributed.
+
+        mmengine replaces built layers, but mmcv's MMSyncBN cannot even be built without a process group. The config
+        that is saved beside the weights keeps what the user wrote.
+        """
+        if isinstance(model, dict) and not self.distributed:
+            model = copy.deepcopy(model)
+            replace_sync_bn(model)
+        return super().build_model(model)
 
     def _maybe_compile(self, target: str) -> None:
         """Compiles SepViT where the model holds one, and else what mmengine compiles."""

@@ -18,6 +18,7 @@ from small_runs import LAST, TASKS, short_options, small_config
 from mmsepvit.engine.cli import parse_train, train
 from mmsepvit.engine.cli import test as run_test
 from mmsepvit.engine.config import load_config
+from mmsepvit.engine.runner import build_runner
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 METRIC = {'seg': 'mIoU', 'det': 'coco/segm_mAP_50', 'cls': 'accuracy/top1'}
@@ -48,6 +49,17 @@ def test_small(trained: Callable[[str], Path]) -> None:
     log = next(trained('seg').glob('*/*.log')).read_text()
     assert 'reverted' in log
     assert '--mini: generated data' in log
+
+
+def test_mmcv_sync_bn_in_one_process(in_mini_root: Path, tmp_path: Path) -> None:
+    """mmcv's own SyncBN, of mmdet::strong_baselines, cannot be built without a process group."""
+    config = load_config(small_config('seg'))
+    config.work_dir = str(tmp_path)
+    config.model.decode_head.norm_cfg.type = 'MMSyncBN'
+    runner = build_runner(config)
+    norms = {type(m) for m in runner.model.decode_head.modules() if 'Norm' in type(m).__name__}
+    assert norms == {torch.nn.BatchNorm2d}
+    assert runner.cfg.model.decode_head.norm_cfg.type == 'MMSyncBN'  # what is saved is the user's
 
 
 @pytest.mark.parametrize('task', TASKS)
