@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import FunctionCtx
+
+from .compiling import is_compiling
 
 
 class OverlapPatchEmbed(nn.Module):
@@ -41,4 +47,35 @@ class ConditionalPositionEncoding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Adds the encoding to a map (B, H, W, C); same shape out."""
-        return x + self.proj(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        pixels = x.permute(0, 3, 1, 2)  # (B, C, H, W)
+        if pixels.device.type == 'cpu' and not is_compiling():
+            encoding = _Depthwise.apply(pixels, self.proj.weight, self.proj.bias)
+        else:
+            encoding = self.proj(pixels)
+        return x + encoding.permute(0, 2, 3, 1)
+
+
+class _Depthwise(Function):
+    """A 3x3 depthwise convolution whose input gets its gradient from a depthwise convolution too.
+
+    That is the same sum, with the kernel turned by 180 degrees. oneDNN's own takes 24 to 190 times as long on maps
+    with channels last (torch 2.1 on a CPU), in all a tenth of a training step.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        y = F.conv2d(x, weight, bias, padding=1, groups=weight.shape[0])
+        ctx.save_for_backward(x.to(y.dtype), weight)  # what autocast would keep
+        return y
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        weight, channels = weight.to(grad.dtype), weight.shape[0]
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_x = F.conv2d(grad, weight.flip(2, 3), padding=1, groups=channels)
+        geometry = (1, 1), (1, 1), (1, 1), False, (0, 0), channels  # stride, padding, dilation, transposed, groups
+        wanted = (False, *ctx.needs_input_grad[1:])
+        _, *grads = torch.ops.aten.convolution_backward(grad, x, weight, (channels,), *geometry, wanted)
+        return grad_x, *grads

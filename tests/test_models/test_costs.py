@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmsepvit import SepViT
 from mmsepvit.benchmark.figures import count_operators, figures, graph_breaks, saved_bytes
+from mmsepvit.models.embedding import ConditionalPositionEncoding
 from mmsepvit.models.windows import add_and_split, to_map, to_windows
 
 MIB = 2**20
@@ -68,6 +72,67 @@ def test_saved_bytes_count_storages_once_and_no_parameters() -> None:
     assert saved_bytes(linear, lambda: linear(x)) == x.numel() * 4
     assert saved_bytes(linear, lambda: (linear(x), linear(x[:4]))) == x.numel() * 4
     assert saved_bytes(linear, lambda: linear(x).exp().exp()) == 3 * x.numel() * 4
+
+
+class _InputGradients(TorchDispatchMode):
+    """Counts the depthwise convolutions that PyTorch itself takes the gradient of the input of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.convolution_backward.default:
+            groups, wanted = args[9], args[10]
+            self.count += groups > 1 and wanted[0]
+        return func(*args, **(kwargs or {}))
+
+
+def test_position_encoding_leaves_no_input_gradient_to_onednn() -> None:
+    """Which takes a tenth of a training step for it (torch 2.1)."""
+    model = SepViT('lite')
+    with _InputGradients() as seen:
+        sum(out.sum() for out in model(torch.rand(1, 3, 64, 64))).backward()
+        assert seen.count == 0
+        conv = model.stages[0].cpe.proj
+        conv(torch.rand(1, 32, 16, 16, requires_grad=True)).sum().backward()  # the mode does see them
+    assert seen.count == 1
+
+
+@pytest.mark.parametrize('size', [(1, 1), (2, 5), (6, 3)])
+def test_position_encoding_has_exact_gradients(size: tuple[int, int]) -> None:
+    """First and second ones, in float64, also where nothing but the bias or the map has one."""
+    torch.manual_seed(0)
+    cpe = ConditionalPositionEncoding(3).double()
+    x = torch.randn(2, *size, 3, dtype=torch.float64, requires_grad=True)
+    weights = [p.detach().clone().requires_grad_() for p in cpe.parameters()]
+
+    def run(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return functional_call(cpe, {'proj.weight': weight, 'proj.bias': bias}, (x,))
+
+    assert torch.equal(run(x, *weights), x + F.conv2d(x.permute(0, 3, 1, 2), *weights, 1, 1, 1, 3).permute(0, 2, 3, 1))
+    assert gradcheck(run, (x, *weights))
+    assert gradgradcheck(run, (x, *weights))
+    for trained in range(3):
+        inputs = [t.detach().requires_grad_(i == trained) for i, t in enumerate((x, *weights))]
+        assert gradcheck(run, inputs)
+
+
+@pytest.mark.parametrize('autocast', [False, True])
+def test_position_encoding_in_bfloat16(autocast: bool) -> None:
+    """Gradients as those of PyTorch's own convolution, and of the types of what they are gradients of."""
+    torch.manual_seed(0)
+    cpe = ConditionalPositionEncoding(8)
+    dtype = torch.float32 if autocast else torch.bfloat16
+    cpe.to(dtype)
+    found = []
+    for function in (cpe, lambda x: x + cpe.proj(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)):
+        x = torch.linspace(-1, 1, 2 * 9 * 7 * 8).view(2, 9, 7, 8).to(dtype).requires_grad_()
+        with torch.autocast('cpu', enabled=autocast):
+            y = function(x)
+        found.append([y, *torch.autograd.grad((y.float() ** 2).sum(), [x, *cpe.parameters()])])
+    assert [t.dtype for t in found[0]] == [t.dtype for t in found[1]]
+    torch.testing.assert_close(*found, rtol=2e-2, atol=2e-2)
 
 
 # -- what moves numbers -----------------------------------------------------------------------------------------------
