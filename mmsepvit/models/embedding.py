@@ -11,6 +11,10 @@ from torch.autograd.function import FunctionCtx
 from .compiling import is_compiling
 
 
+def _is_eager_on_cpu(x: Tensor) -> bool:
+    return x.device.type == 'cpu' and not is_compiling()
+
+
 class OverlapPatchEmbed(nn.Module):
     """Overlapping patch embedding: a strided convolution larger than its stride, then LayerNorm.
 
@@ -28,7 +32,11 @@ class OverlapPatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Embeds a map (B, H, W, C_in) as tokens (B, ceil(H / stride), ceil(W / stride), C_out)."""
-        x = self.proj(x.permute(0, 3, 1, 2))  # (B, C_out, H', W')
+        x = x.permute(0, 3, 1, 2)  # (B, C_in, H, W)
+        if _is_eager_on_cpu(x) and x.numel() < self.proj.weight.numel():
+            # With channels last, PyTorch brings the weights into that order at each call: better a copy of a small map.
+            x = x.contiguous()
+        x = self.proj(x)  # (B, C_out, H', W')
         return self.norm(x.permute(0, 2, 3, 1))  # (B, H', W', C_out)
 
 
@@ -48,7 +56,7 @@ class ConditionalPositionEncoding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Adds the encoding to a map (B, H, W, C); same shape out."""
         pixels = x.permute(0, 3, 1, 2)  # (B, C, H, W)
-        if pixels.device.type == 'cpu' and not is_compiling():
+        if _is_eager_on_cpu(pixels):
             encoding = _Depthwise.apply(pixels, self.proj.weight, self.proj.bias)
         else:
             encoding = self.proj(pixels)

@@ -147,8 +147,9 @@ class SepViTBlock(nn.Module):
         if self.window_token is not None:
             rows = torch.cat([self._tokens(x), rows])  # (tokens + 1, C)
         x, rows = self.norm1(x), self.norm1(rows)
-        qkv = to_windows(self.attn.dsa_qkv(x), self.attn.dsa_qkv(rows), tokens, m)
-        return to_windows(x, rows, tokens, m), qkv
+        rows_qkv = self.attn.dsa_qkv(rows)
+        qkv = self.attn.dsa_qkv(x)  # the last that keeps anything: recomputing ends here, before it is run
+        return to_windows(x, rows, tokens, m), to_windows(qkv, rows_qkv, tokens, m)
 
     def _tokens(self, x: Tensor) -> Tensor:
         """The learned window tokens (Nh * Nw or 1, C) for a map (B, H, W, C)."""
