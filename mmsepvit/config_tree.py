@@ -31,3 +31,13 @@ def replace_sync_bn(model: Any) -> int:
     for node in found:
         node['type'] = 'BN'
     return len(found)
+
+
+def limit_regions(model: Any, most: int) -> None:
+    """Lets the second stages of a detector's config train on so many regions of an image at most."""
+    for node in nodes(model):
+        stages = node.get('rcnn')  # of a train_cfg or a test_cfg; a list where there is a cascade
+        for stage in stages if isinstance(stages, (list, tuple)) else [stages]:
+            sampler = (stage or {}).get('sampler') or {}
+            if 'num' in sampler:
+                sampler['num'] = min(sampler['num'], most)

@@ -15,7 +15,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from ..config_tree import nodes, replace_sync_bn
+from ..config_tree import limit_regions, nodes, replace_sync_bn
 from ..models import SepViT
 from .probe import quiet
 from .samples import image_side, kind_of, make_batch
@@ -56,16 +56,13 @@ def trial_model(config: Config) -> dict:
         model['data_preprocessor'] = copy.deepcopy(config.to_dict()['data_preprocessor'])
     side = image_side(model)
     replace_sync_bn(model)  # mmcv's wants a process group to be built
+    limit_regions(model, _REGIONS)  # hundreds of regions make the same steps as few do
     for node in nodes(model):
         if isinstance(node.get('init_cfg'), dict) and node['init_cfg'].get('type') == 'Pretrained':
             node.pop('init_cfg')
         for key in ('pretrained', 'teacher_ckpt'):
             if isinstance(node.get(key), str):
                 node[key] = None
-        # Hundreds of regions make the same steps as few do.
-        sampler = node.get('sampler')
-        if isinstance(sampler, dict) and 'num' in sampler:
-            sampler['num'] = min(sampler['num'], _REGIONS)
         if isinstance(node.get('max_per_img'), int):
             node['max_per_img'] = min(node['max_per_img'], 2 * _REGIONS)
         if 'num_cp' in node:  # checkpointing of transformer layers, by a package that is about GPU memory alone

@@ -37,7 +37,7 @@ def pair(request: pytest.FixtureRequest) -> tuple[Config, Config]:
 def test_model_losses_and_evaluators_stay(pair: tuple[Config, Config]) -> None:
     config, mini = pair
     before, after = leaves(config.model), leaves(mini.model)
-    size = {key for key in before if key[:2] == ('data_preprocessor', 'size')}
+    size = {key for key in before if key[:2] == ('data_preprocessor', 'size') or key[-2:] == ('sampler', 'num')}
     assert {key: value for key, value in before.items() if key not in size} == {
         key: value for key, value in after.items() if key not in size
     }
@@ -124,6 +124,13 @@ def test_own_sizes_inside_choices() -> None:
     first = choice.transforms[0][0].scales
     assert first[0] == (round(480 / shrink), round(1333 / shrink))
     assert choice.transforms[1][1].crop_size == (round(384 / shrink), round(600 / shrink))
+
+
+def test_second_stages_train_on_fewer_regions() -> None:
+    mini = load_config('mmdet::cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco')
+    apply_mini(mini)
+    assert [stage.sampler.num for stage in mini.model.train_cfg.rcnn] == [64, 64, 64]
+    assert mini.model.train_cfg.rpn.sampler.num == 256  # of the pixels of one map: they cost nothing
 
 
 def test_dense_queries_find_enough_pixels() -> None:
