@@ -35,10 +35,12 @@ def to_windows(x: Tensor, rows: Tensor, tokens: int, window_size: int) -> Tensor
     (b, height, width, k), m = x.shape, window_size
     nh, nw = count_windows(height, m), count_windows(width, m)
     token, padding = _token_of(rows, nh, nw), rows[-1]
-    # As much padding as there can be, then cut: how much there is, or if any, shall not make another graph.
-    x = torch.cat([x, padding.expand(b, height, m - 1, k)], dim=2)[:, :, : nw * m]  # (B, H, Nw*M, K)
-    x = torch.cat([x, padding.expand(b, m - 1, nw * m, k)], dim=1)[:, : nh * m]  # (B, Nh*M, Nw*M, K)
-    x = x.view(b, nh, m, nw, m, k).transpose(2, 3).reshape(b, nh, nw, m * m, k)
+    # One pixel more of padding than there can be, then cut: how much there is, or if any, shall not make another graph.
+    x = torch.cat([x, padding.expand(b, height, m, k)], dim=2)[:, :, : nw * m]  # (B, H, Nw*M, K)
+    x = torch.cat([x, padding.expand(b, m, nw * m, k)], dim=1)[:, : nh * m]  # (B, Nh*M, Nw*M, K)
+    # The clones are fused away; without them, `view` asks if what was cut is contiguous: a graph for each answer.
+    x = x.clone(memory_format=torch.contiguous_format).view(b, nh, m, nw, m, k).transpose(2, 3)
+    x = x.clone(memory_format=torch.contiguous_format).view(b, nh, nw, m * m, k)
     return torch.cat([token.unsqueeze(2).expand(b, nh, nw, 1, k), x], dim=3) if tokens else x
 
 
@@ -47,8 +49,11 @@ def to_map(windows: Tensor, size: tuple[int, int]) -> Tensor:
     if not is_compiling():
         return _ToMap.apply(windows, *size)
     b, nh, nw, m, _, *rest = windows.shape
-    x = windows.transpose(2, 3).reshape(b, nh * m, nw * m, *rest)
-    return x[:, : size[0], : size[1]].clone(memory_format=torch.contiguous_format)
+    x = windows.transpose(2, 3).clone(memory_format=torch.contiguous_format).view(b, nh * m, nw * m, *rest)
+    # A column and a row more, so that something is cut off at every size; see `to_windows`.
+    x = torch.cat([x, x[:, :, :1]], dim=2)[:, :, : size[1]]
+    x = torch.cat([x, x[:, :1]], dim=1)[:, : size[0]]
+    return x.clone(memory_format=torch.contiguous_format)
 
 
 def add_and_split(attended: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from mmengine.runner.checkpoint import load_state_dict
 from torch import Tensor, nn
+from torch._dynamo.utils import counters
 
 from mmsepvit import SepViT
 from mmsepvit.models.sepvit import drop_path, resize_window_token
@@ -437,6 +438,26 @@ def test_compiles_for_changing_sizes() -> None:
         with torch.no_grad():
             for out, expected in zip(compiled(images), model(images)):
                 torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('training', [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_one_graph_serves_all_sizes(training: bool) -> None:
+    """With dynamic sizes, whatever part of a window stands out at the borders, forward and backward."""
+    torch._dynamo.reset()
+    counters.clear()
+    model = micro().train(training)
+    backend = 'aot_eager' if training else 'eager'
+    compiled = torch.compile(model, backend=backend, fullgraph=True, dynamic=True)
+    # Of maps that divide into windows of 4 and 8 both ways, in one, in none; a single window is a case of its own.
+    for size in ((100, 130), (131, 77), (128, 256), (201, 256), (128, 190)):
+        images = torch.randn(2, 3, *size)
+        with torch.set_grad_enabled(training):
+            for out, expected in zip(compiled(images), model(images)):
+                torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
+            if training:
+                loss(compiled(images)).backward()
+    assert counters['stats']['unique_graphs'] == 1
+    assert all(p.grad.isfinite().all() for p in model.parameters() if training)
 
 
 def test_no_warnings() -> None:
