@@ -21,12 +21,14 @@ def compile_backbones(model: nn.Module, training: bool, **options: object) -> in
         model: A model that holds SepViT somewhere.
         training: Whether it is compiled for training, or for testing. In the other mode it runs as it is: images of
             a validation have sizes of their own, each of which would be compiled.
-        **options: Those of ``torch.compile``.
+        **options: Those of ``torch.compile``. ``dynamic`` defaults to False, a graph for each size of the images up to
+            torch's limit of eight, after which it runs as it is: Inductor needs many minutes to solve for the sizes
+            of the backward pass, and torch 2.11's fails at it unless told ``options.layout_optimization=False``.
 
     Returns:
         Number of backbones.
     """
-    compiled = torch.compile(SepViT.forward, **options)
+    compiled = torch.compile(SepViT.forward, **{'dynamic': False, **options})
 
     def forward(self: SepViT, images: Tensor) -> tuple[Tensor, ...]:
         return (compiled if self.training == training else SepViT.forward)(self, images)

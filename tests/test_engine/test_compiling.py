@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,21 @@ def test_one_graph_in_the_mode_asked_for(model: nn.Module, training: bool) -> No
         torch.testing.assert_close(out, wanted)
     sum(out.sum() for out in outs).backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_another_size_is_another_graph(model: nn.Module) -> None:
+    """By itself torch.compile solves for the sizes from the second one on, which Inductor is not up to in training."""
+    graphs = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list) -> Callable:
+        graphs.append([size for x in inputs if isinstance(x, torch.Tensor) for size in x.shape])
+        return graph.forward
+
+    compile_backbones(model, True, backend=backend)
+    for side in (32, 48, 64):
+        model['backbone'](torch.zeros(1, 3, side, side))
+    assert len(graphs) == 3
+    assert all(isinstance(size, int) for sizes in graphs for size in sizes)
 
 
 def test_a_copy_runs_on_its_own_weights(model: nn.Module) -> None:
