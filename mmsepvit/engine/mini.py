@@ -54,7 +54,7 @@ class MiniSettings:
 
 SETTINGS = {
     'mmseg': MiniSettings(shrink=8, batch_size=8, lr=5e-4, length=140, warmup=10, val_interval=35),
-    'mmdet': MiniSettings(shrink=5, batch_size=2, lr=3e-4, length=12, warmup=30, val_interval=4),
+    'mmdet': MiniSettings(shrink=5, batch_size=2, lr=3e-4, length=16, warmup=30, val_interval=4),
     'mmpretrain': MiniSettings(shrink=4, batch_size=16, lr=1e-4, length=24, warmup=40, val_interval=4),
 }
 
