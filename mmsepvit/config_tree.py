@@ -25,6 +25,11 @@ def named_nodes(tree: Any, path: str, skip: Container[str] = ()) -> Iterator[tup
         yield from named_nodes(value, f'{path}.{key}', skip)
 
 
+def as_list(node: Any) -> list:
+    """What stands where a config may have one, several or none."""
+    return list(node) if isinstance(node, (list, tuple)) else [node] if node else []
+
+
 def replace_sync_bn(model: Any) -> int:
     """Turns every SyncBN in a model's config into BN, and counts them."""
     found = [node for node in nodes(model) if node.get('type') in ('SyncBN', 'MMSyncBN')]
@@ -36,8 +41,7 @@ def replace_sync_bn(model: Any) -> int:
 def limit_regions(model: Any, most: int) -> None:
     """Lets the second stages of a detector's config train on so many regions of an image at most."""
     for node in nodes(model):
-        stages = node.get('rcnn')  # of a train_cfg or a test_cfg; a list where there is a cascade
-        for stage in stages if isinstance(stages, (list, tuple)) else [stages]:
-            sampler = (stage or {}).get('sampler') or {}
+        for stage in as_list(node.get('rcnn')):  # of a train_cfg or a test_cfg; a list where there is a cascade
+            sampler = stage.get('sampler') or {}
             if 'num' in sampler:
                 sampler['num'] = min(sampler['num'], most)

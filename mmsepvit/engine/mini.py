@@ -18,7 +18,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..config_tree import limit_regions
+from ..config_tree import as_list, limit_regions
 from ..mini import ensure_mini_data
 
 MINI_ROOT = 'data/mini'
@@ -161,7 +161,7 @@ def _shorten_schedule(config: Config, settings: MiniSettings) -> None:
 
     # A LinearLR of one iteration never leaves its start factor.
     at_least = settings.warmup if unit == 'max_iters' else 1
-    for scheduler in _as_list(config.get('param_scheduler')):
+    for scheduler in as_list(config.get('param_scheduler')):
         counts_loop_unit = scheduler.get('by_epoch', True) == (unit == 'max_epochs')
         for key in ('begin', 'end', 'T_max', 'milestones', 'step_size'):
             if key in scheduler:
@@ -186,10 +186,6 @@ def _shorten_schedule(config: Config, settings: MiniSettings) -> None:
         hooks.logger.interval = 10
     if config.get('log_processor'):
         config.log_processor.window_size = 10
-
-
-def _as_list(node: Any) -> list:
-    return list(node) if isinstance(node, (list, tuple)) else [node] if node else []
 
 
 def _shorten(value: Any, length: int, full_length: int, at_least: int) -> Any:
