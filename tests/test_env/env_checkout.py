@@ -53,6 +53,16 @@ class Checkout:
         return lines[0]
 
 
+GIB = 1024**3
+
+
+def disk(folder: Path, free: int) -> dict[str, str]:
+    """Variables under which a Python believes that every disk has this many bytes free, whatever the machine has."""
+    patch = f'import shutil\nshutil.disk_usage = lambda path: shutil._ntuple_diskusage({2 * free}, {free}, {free})\n'
+    (folder / 'sitecustomize.py').write_text(patch)
+    return {'PYTHONPATH': str(folder)}
+
+
 def program(path: Path, text: str) -> Path:
     """Writes an executable shell script."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from env_checkout import STACK, Checkout, program
+from env_checkout import GIB, STACK, Checkout, disk, program
 from env_offline import PROJECT_BACKEND, mmcv_sdist, pyproject, wheel
 
 MMCV = {'openmmlab': 'mmcv', 'onedl': 'onedl-mmcv'}[STACK]
@@ -53,6 +53,8 @@ def offline(checkout: Checkout, tmp_path: Path) -> Checkout:
     (checkout.root / 'backend.py').write_text(PROJECT_BACKEND)
     (checkout.root / 'env_offline.py').write_text(Path(__file__).with_name('env_offline.py').read_text())
     checkout.environ = {
+        # The stand-ins take kilobytes; the script asks for the gigabytes of the real ones, which CI may not have left.
+        **disk(tmp_path, 99 * GIB),
         'PIP_FIND_LINKS': str(index),
         'TEST_BUILDS': str(tmp_path / 'builds'),
         'TEST_MMCV': MMCV,

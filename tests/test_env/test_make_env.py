@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from env_checkout import STACK, Checkout, fake_python, program
+from env_checkout import GIB, STACK, Checkout, disk, fake_python, program
 
 # The contract's versions, written from it and not from the requirements files.
 CONTRACT = {
@@ -186,9 +186,7 @@ class TestMissingCompiler:
 
 def no_room(checkout: Checkout, tmp_path: Path, **environ: str) -> str:
     """Runs it on a disk that says of itself that 5 GiB are free."""
-    patch = 'import shutil\nshutil.disk_usage = lambda path: shutil._ntuple_diskusage(9, 4, 5 * 1024**3)\n'
-    (tmp_path / 'sitecustomize.py').write_text(patch)
-    return checkout.error('--stack', STACK, '--python', sys.executable, PYTHONPATH=str(tmp_path), **environ)
+    return checkout.error('--stack', STACK, '--python', sys.executable, **disk(tmp_path, 5 * GIB), **environ)
 
 
 def test_no_room(checkout: Checkout, tmp_path: Path) -> None:
