@@ -56,7 +56,6 @@ BACKBONES_REFUSED = {
     'FastSCNN': 'the backbone is the model: its stem is shared by both branches that it fuses itself',
     'ERFNet': 'the backbone is the model: an encoder with its own decoder up to stride 2',
     'UNet': 'the backbone is the model: an encoder with its own decoder up to stride 1',
-    'ICNet': 'the backbone is the model: it runs the stages of a ResNet one by one on three image scales',
     'VPD': 'the backbone is a pretrained diffusion model, prompted with text',
     'Conformer': 'the head reads a convolution branch and a transformer branch of the backbone, each with its own loss',
     'DistilledVisionTransformer': 'the head reads a class token and a distillation token, SepViT has neither',

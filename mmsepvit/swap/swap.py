@@ -27,6 +27,11 @@ _PYRAMID_NECKS = ('Feature2Pyramid', 'MultiLevelNeck')
 """Necks that make a pyramid of a plain transformer's maps, which SepViT has already."""
 # A head without a layer, behind a backbone that held the classifier, and the one that has it.
 _LINEAR_HEADS = {'ClsHead': 'LinearClsHead', 'MultiLabelClsHead': 'MultiLabelLinearClsHead'}
+# What goes with an old backbone beside its weights.
+_LOST = {
+    'ICNet': 'ICNet ran parts of a ResNet on three scales of the image; SepViT reads one, and its strides 8, 16, 32 go '
+    'to the neck that fused the three',
+}
 _REID_SIZE = (256, 128)
 _SIZE = (512, 512)
 
@@ -143,7 +148,7 @@ def _swap_site(
         )
     features: list[Feature] = known[0]
     task = _task(site.owner, scope)
-    notes: list[str] = []
+    notes = [_LOST[type_name(old_backbone)]] if type_name(old_backbone) in _LOST else []
     size: int | tuple[int, int] | None = None
     if task == 'classification':
         default = _REID_SIZE if person else 224

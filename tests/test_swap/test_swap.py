@@ -82,6 +82,12 @@ CASES = {
         'backbone.ffm_cfg.in_channels': 128 + 192,
         'auxiliary_head.2.in_channels': 192,
     },
+    'mmseg::icnet/icnet_r50-d8_4xb2-80k_cityscapes-832x832': {  # the whole of it, not the ResNet inside
+        'backbone.type': 'mmsepvit.SepViT',
+        'backbone.out_indices': (1, 2, 3),
+        'neck.in_channels': (192, 384, 768),
+        'decode_head.in_channels': 128,
+    },
     'mmpretrain::resnet/resnet50_8xb32_in1k': {
         'backbone.window_token': 'learnable',
         'backbone.single_window_psa': False,
@@ -175,6 +181,11 @@ def test_no_reader_keeps_an_old_width(source: str, arch: str) -> None:
 def test_dilated_backbone_says_that_strides_change() -> None:
     report = swap('mmseg::pspnet/pspnet_r50-d8_4xb2-40k_cityscapes-512x1024')
     assert any('[4, 8, 16, 32]' in note and '[4, 8, 8, 8]' in note for note in report.notes)
+
+
+def test_what_goes_with_an_old_backbone_is_said() -> None:
+    report = swap('mmseg::icnet/icnet_r18-d8_4xb2-80k_cityscapes-832x832')
+    assert any('three scales of the image' in note for note in report.notes)
 
 
 def test_only_what_differs_is_changed() -> None:
