@@ -116,6 +116,8 @@ class SeparableAttention(nn.Module):
             Maps, as they came.
         """
         b, n, _ = token.shape
+        if n == 1 and not torch.is_grad_enabled() and not self._attn_drop():
+            return z + z  # the softmax of one number is 1; with gradients, all parameters shall have theirs
         qk = self.psa_qk(F.gelu(self.psa_norm(token))).view(b, n, 2, self.num_heads, self.head_dim)
         q, k = qk.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, d)
         weight = (q * self.head_dim**-0.5 @ k.transpose(-2, -1)).softmax(dim=-1)  # (B, heads, N, N)

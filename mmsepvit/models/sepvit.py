@@ -13,7 +13,9 @@ from torch.utils.checkpoint import checkpoint
 from ..checkpoints.transfer import checked_loading
 from ..registry import MODELS
 from .attention import SeparableAttention
+from .compiling import is_compiling
 from .embedding import ConditionalPositionEncoding, OverlapPatchEmbed
+from .pieces import add_by_pieces
 from .recompute import recompute
 from .windows import count_windows, to_windows
 
@@ -132,20 +134,27 @@ class SepViTBlock(nn.Module):
         windows, qkv = recompute(self._windows, x)
         z = self.attn(windows, qkv, size)
         x = x + drop_path(z, self.drop_path_rate, self.training)
-        z = self.mlp(recompute(self._hidden, x))
-        return x + drop_path(z, self.drop_path_rate, self.training)
+        if x.device.type == 'cpu' and not (self.training or torch.is_grad_enabled() or is_compiling()):
+            return add_by_pieces(self._mlp, x, self.mlp.fc1.out_features)
+        return x + drop_path(self._mlp(x), self.drop_path_rate, self.training)
+
+    def _mlp(self, x: Tensor) -> Tensor:
+        return self.mlp(recompute(self._hidden, x))  # (..., C)
 
     def _windows(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised windows (B, Nh, Nw, T, C) with their tokens, and their queries, keys and values.
 
         As published, the zeros that pad a map and the tokens go in before the norm: a padded pixel, like a token of
-        zeros, enters the attention as the norm's bias. Norm and product see each of these rows once, and the windows
-        are cut from what they give.
+        zeros, enters the attention as the norm's bias. Where a map has to be padded, norm and product see each of
+        these rows once, and the windows are cut from what they give.
         """
         m, tokens = self.window_size, int(self.use_psa)
         rows = x.new_zeros(1, x.shape[-1])
         if self.window_token is not None:
             rows = torch.cat([self._tokens(x), rows])  # (tokens + 1, C)
+        if not is_compiling() and x.shape[1] % m == x.shape[2] % m == 0:  # compiled, one graph shall do for all sizes
+            x = self.norm1(to_windows(x, rows, tokens, m))
+            return x, self.attn.dsa_qkv(x)
         x, rows = self.norm1(x), self.norm1(rows)
         rows_qkv = self.attn.dsa_qkv(rows)
         qkv = self.attn.dsa_qkv(x)  # the last that keeps anything: recomputing ends here, before it is run
@@ -160,7 +169,7 @@ class SepViTBlock(nn.Module):
         return token.flatten(0, 1).to(x.dtype)
 
     def _hidden(self, x: Tensor) -> Tensor:
-        return self.mlp.fc1(self.norm2(x))  # (B, H, W, 4*C)
+        return self.mlp.fc1(self.norm2(x))  # (..., 4*C)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """Fits the window tokens of a checkpoint trained at another input size to this block's grid."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import plain_sepvit
 import pytest
 import torch
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmsepvit import SepViT
+from mmsepvit.models import pieces
 
 TOKENS = ('zero', 'learnable', 'shared')
 
@@ -38,7 +41,7 @@ def randomised(model: SepViT) -> SepViT:
 
 
 def assert_equivalent(model: SepViT, images: torch.Tensor) -> None:
-    """Outputs, and the gradients of the image and of every parameter."""
+    """Outputs, in inference too, and the gradients of the image and of every parameter."""
     leaves = [images.requires_grad_(), *model.parameters()]
     results = []
     for outs in (model(images), plain_sepvit.sepvit(model, images)):
@@ -48,6 +51,10 @@ def assert_equivalent(model: SepViT, images: torch.Tensor) -> None:
     (outs, grads), (plain_outs, plain_grads) = results
     assert [out.shape for out in outs] == [out.shape for out in plain_outs]
     for got, want in zip(outs, plain_outs):
+        torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
+    with torch.no_grad(), mock.patch.multiple(pieces, _TOKENS=50, _WHOLE=0):
+        inferred = model(images)
+    for got, want in zip(inferred, plain_outs):
         torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
     names = ['image', *dict(model.named_parameters())]
     for name, got, want in zip(names, grads, plain_grads):
