@@ -85,6 +85,8 @@ def _growth(results: list[Result], axis: str) -> Figure:
     time, memory, share = figure.subplots(1, 3)
     for model in dict.fromkeys(result.model for result in results):
         rows = sorted((r for r in results if r.model == model), key=_pixels)
+        if len(rows) < 2:
+            continue
         x = [_pixels(row) / 1e6 if axis == 'pixels' else row.setting.batch for row in rows]
         style = {'marker': 'o', 'markersize': 3, 'label': model, 'color': _colour(model)}
         time.plot(x, [statistics.median(row.times) * 1000 for row in rows], **style)

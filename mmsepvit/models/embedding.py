@@ -8,11 +8,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx
 
-from .compiling import is_compiling
-
-
-def _is_eager_on_cpu(x: Tensor) -> bool:
-    return x.device.type == 'cpu' and not is_compiling()
+from .compiling import is_eager_on_cpu
 
 
 class OverlapPatchEmbed(nn.Module):
@@ -33,7 +29,7 @@ class OverlapPatchEmbed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Embeds a map (B, H, W, C_in) as tokens (B, ceil(H / stride), ceil(W / stride), C_out)."""
         x = x.permute(0, 3, 1, 2)  # (B, C_in, H, W)
-        if _is_eager_on_cpu(x) and x.numel() < self.proj.weight.numel():
+        if is_eager_on_cpu(x) and x.numel() < self.proj.weight.numel():
             # With channels last, PyTorch brings the weights into that order at each call: better a copy of a small map.
             x = x.contiguous()
         x = self.proj(x)  # (B, C_out, H', W')
@@ -56,7 +52,7 @@ class ConditionalPositionEncoding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Adds the encoding to a map (B, H, W, C); same shape out."""
         pixels = x.permute(0, 3, 1, 2)  # (B, C, H, W)
-        if _is_eager_on_cpu(pixels):
+        if is_eager_on_cpu(pixels):
             encoding = _Depthwise.apply(pixels, self.proj.weight, self.proj.bias)
         else:
             encoding = self.proj(pixels)

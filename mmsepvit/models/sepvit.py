@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from ..checkpoints.transfer import checked_loading
 from ..registry import MODELS
 from .attention import SeparableAttention
-from .compiling import is_compiling
+from .compiling import is_compiling, is_eager_on_cpu
 from .embedding import ConditionalPositionEncoding, OverlapPatchEmbed
 from .pieces import add_by_pieces
 from .recompute import recompute
@@ -134,7 +134,7 @@ class SepViTBlock(nn.Module):
         windows, qkv = recompute(self._windows, x)
         z = self.attn(windows, qkv, size)
         x = x + drop_path(z, self.drop_path_rate, self.training)
-        if x.device.type == 'cpu' and not (self.training or torch.is_grad_enabled() or is_compiling()):
+        if is_eager_on_cpu(x) and not (self.training or torch.is_grad_enabled()):
             return add_by_pieces(self._mlp, x, self.mlp.fc1.out_features)
         return x + drop_path(self._mlp(x), self.drop_path_rate, self.training)
 

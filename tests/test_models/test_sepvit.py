@@ -461,6 +461,19 @@ def test_one_graph_serves_all_sizes(training: bool) -> None:
     assert all(p.grad.isfinite().all() for p in model.parameters() if training)
 
 
+@pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
+@pytest.mark.parametrize('window_token', ['zero', 'learnable'])
+def test_a_trace_has_plain_operators_and_takes_any_batch(window_token: str) -> None:
+    """As exporters to ONNX make one, for images of a fixed size."""
+    model = micro(window_token=window_token).eval()
+    with torch.no_grad():
+        traced = torch.jit.trace(model, torch.randn(1, 3, 50, 70), check_trace=False)
+        images = torch.randn(3, 3, 50, 70)
+        for out, expected in zip(traced(images), model(images)):
+            torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
+    assert 'PythonOp' not in str(traced.inlined_graph)
+
+
 def test_no_warnings() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter('error')
