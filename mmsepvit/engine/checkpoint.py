@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -84,7 +85,8 @@ def check_fits(path: str, checkpoint: dict[str, Any], config: Config, partial: b
         UserError: It is of another model.
     """
     state = _parameters(checkpoint)
-    with DefaultScope.overwrite_default_scope(config.default_scope):
+    with DefaultScope.overwrite_default_scope(config.default_scope), warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # the run builds it again and has them; a message of ours shall stand alone
         model = MODELS.build(_model_config(config))
     wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     # Counters of batches seen are not in every checkpoint, and change nothing.
