@@ -191,7 +191,7 @@ def _call(console: Console, *words: Any) -> None:
 def _table(figures: list[tuple[str, Figure]]) -> Table:
     table = Table(title='Held-out mini data')
     for name in ('config', 'figure', 'trained', 'must be', 'without training'):
-        table.add_column(name)
+        table.add_column(name, overflow='fold')  # nothing is cut off in a narrow terminal
     for config, figure in figures:
         others = '\n'.join(f'{name} {value:.1f}' for name, value in figure.baselines.items())
         mark = 'reached' if figure.reached else 'not reached'
