@@ -146,19 +146,26 @@ def count_config(config: Config, shape: tuple[int, int] | None = None) -> ModelC
 
 
 def _count_every_window(backbone: SepViT, full: dict[str, Count]) -> None:
-    """Counts queries, keys and values of each pixel and token of each window, as the architecture is defined.
+    """Counts what the architecture has and the backbone leaves out in inference.
 
-    What pads the windows and a token of zeros are the same row everywhere, so the backbone computes it once.
+    Queries, keys and values of what pads the windows and of a token of zeros are the same everywhere, so it computes
+    them once; and PSA of one window alone has a weight of 1, whatever its token.
     """
 
     def add(rows: int, channels: int) -> None:
         full['backbone'] += Count(linear=rows * 3 * channels**2)
 
+    def add_windows(attention: SeparableAttention, args: tuple[Tensor, ...]) -> None:
+        b, rows, columns, t, c = args[0].shape
+        add(b * rows * columns * t, c)
+        if attention.use_psa and rows == columns == 1:
+            full['backbone'] += Count(linear=b * 2 * c**2, attention=b * t * c)  # of the token, and of t - 1 pixels
+
     for module in backbone.modules():
         if isinstance(module, SeparableAttention):
             channels = module.dsa_qkv.in_features
             module.dsa_qkv.register_forward_pre_hook(lambda _, args, c=channels: add(-(args[0].numel() // c), c))
-            module.register_forward_pre_hook(lambda _, args, c=channels: add(args[0].numel() // c, c))
+            module.register_forward_pre_hook(add_windows)
 
 
 def _num_params(module: nn.Module) -> int:
