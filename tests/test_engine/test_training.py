@@ -135,10 +135,12 @@ def test_tta_of_a_config_without_it(
     text = load_config(small_config(task))
     for key in ('tta_model', 'tta_pipeline'):
         text.pop(key)
-    text.dump(tmp_path / 'plain.py')
+    # mmengine knows a run by its config's name and the second: two tasks must not share both in one process.
+    plain = tmp_path / f'plain_{task}.py'
+    text.dump(plain)
     metrics = run_test(
         [
-            *(str(tmp_path / 'plain.py'), str(trained(task) / LAST[task]), '--mini', '--tta'),
+            *(str(plain), str(trained(task) / LAST[task]), '--mini', '--tta'),
             *('--work-dir', str(tmp_path / 'work')),
             *('--cfg-options', *short_options(task, training=False)),
         ]
