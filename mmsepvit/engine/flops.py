@@ -127,7 +127,7 @@ def count_config(config: Config, shape: tuple[int, int] | None = None) -> ModelC
     full = {name: Count(params=_num_params(part)) for name, part in parts.items()}
 
     if isinstance(model.backbone, SepViT):
-        _count_every_window(model.backbone, full)
+        _count_what_is_left_out(model.backbone, full)
 
     def run(name: str, inputs: Any) -> Any:
         with FlopCounterMode(display=False) as counter:
@@ -145,7 +145,7 @@ def count_config(config: Config, shape: tuple[int, int] | None = None) -> ModelC
     return ModelCount((height, width), full, _as_the_paper_counts(full, model, config.default_scope))
 
 
-def _count_every_window(backbone: SepViT, full: dict[str, Count]) -> None:
+def _count_what_is_left_out(backbone: SepViT, full: dict[str, Count]) -> None:
     """Counts what the architecture has and the backbone leaves out in inference.
 
     Queries, keys and values of what pads the windows and of a token of zeros are the same everywhere, so it computes
