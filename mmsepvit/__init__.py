@@ -30,7 +30,7 @@ __all__ = ['SepViT', '__version__', 'convert_official_state_dict', 'swap_backbon
 def __getattr__(name: str) -> Any:
     """Imports `swap_backbone` when it is asked for: it reads the packages' configs, which the backbone never needs."""
     if name == 'swap_backbone':
-        from .swap import swap_backbone
+        from .configs.swap import swap_backbone
 
         return swap_backbone
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

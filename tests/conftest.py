@@ -10,9 +10,11 @@ import pytest
 import torch
 from hypothesis import settings
 
-# The folder's own helper modules (plain implementation, golden rule) import by bare name: mmsegmentation 1.2.2
+# The folder's own helper modules (golden rule, small runs) import by bare name: mmsegmentation 1.2.2
 # installs a top-level package `tests`, which would shadow ours.
 sys.path.insert(0, str(Path(__file__).parent))
+# `dev`: the plain implementation, the benchmark and the swap matrix, which are no part of the package.
+sys.path.insert(1, str(Path(__file__).parents[1] / 'tools'))
 
 if 'PYTEST_XDIST_WORKER' in os.environ:  # the workers share the cores, and so does what they start
     os.environ['OMP_NUM_THREADS'] = '1'
@@ -32,7 +34,7 @@ def repo_root() -> Path:
 @pytest.fixture(scope='session')
 def mini_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds ``data/mini``, made once a session; the working directory of what trains on it."""
-    from mmsepvit.mini import ensure_mini_data
+    from mmsepvit.datasets.mini import ensure_mini_data
 
     root = tmp_path_factory.mktemp('mini')
     ensure_mini_data(root / 'data' / 'mini')

@@ -1,18 +1,6 @@
-"""Converts a published SepViT checkpoint; ``convert_checkpoint.py --help`` lists the options."""
+"""Converts a checkpoint of the published implementation; ``convert_checkpoint.py --help`` lists the options."""
 
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-_ROOT = Path(__file__).resolve().parents[1]
-if (_ROOT / 'mmsepvit' / '__init__.py').is_file():  # run from a repository, installed or not
-    sys.path.insert(0, str(_ROOT))
+from command import run
 
 if __name__ == '__main__':
-    try:
-        from mmsepvit.engine.convert import convert_checkpoint
-        from mmsepvit.engine.errors import run_command
-    except ModuleNotFoundError as error:
-        sys.exit(f'error: {error}\nInstall the packages of one stack first, see README.md.')
-    sys.exit(run_command(convert_checkpoint))
+    run('mmsepvit.cli.convert_checkpoint')

@@ -1,18 +1,6 @@
 """Counts parameters and multiply-adds of a config's model; ``get_flops.py --help`` lists the options."""
 
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-_ROOT = Path(__file__).resolve().parents[1]
-if (_ROOT / 'mmsepvit' / '__init__.py').is_file():  # run from a repository, installed or not
-    sys.path.insert(0, str(_ROOT))
+from command import run
 
 if __name__ == '__main__':
-    try:
-        from mmsepvit.engine.errors import run_command
-        from mmsepvit.engine.flops import get_flops
-    except ModuleNotFoundError as error:
-        sys.exit(f'error: {error}\nInstall the packages of one stack first, see README.md.')
-    sys.exit(run_command(get_flops))
+    run('mmsepvit.cli.get_flops')

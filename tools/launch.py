@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 
-USER_ERROR = 2  # mmsepvit.engine.errors.EXIT_USER_ERROR, without importing it all here
+from command import EXIT_USER_ERROR
 
 # What torchrun sets by itself, with a warning; and its log, which repeats the exception below.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -18,11 +18,11 @@ if __name__ == '__main__':
         from torch.distributed.run import main
     except ModuleNotFoundError as error:
         print(f'error: {error}\nInstall one of the two stacks, see README.md.', file=sys.stderr)
-        sys.exit(USER_ERROR)
+        sys.exit(EXIT_USER_ERROR)
     logging.getLogger('torch.distributed.elastic.multiprocessing.api').setLevel(logging.CRITICAL)
     try:
         main()
     except ChildFailedError as error:
-        if error.get_first_failure()[1].exitcode == USER_ERROR:
-            sys.exit(USER_ERROR)
+        if error.get_first_failure()[1].exitcode == EXIT_USER_ERROR:
+            sys.exit(EXIT_USER_ERROR)
         raise

@@ -1,9 +1,8 @@
-"""Training and testing through mmengine: what ``tools/`` is a thin command line over."""
+"""What mmengine's training loop gets from this project: precision, repeatable draws, the runner."""
 
 from __future__ import annotations
 
 from .precision import CpuAmpOptimWrapper, Float32BoxesHook
 from .randomness import SeedStepHook
-from .testing import DumpSegResults
 
-__all__ = ['CpuAmpOptimWrapper', 'DumpSegResults', 'Float32BoxesHook', 'SeedStepHook']
+__all__ = ['CpuAmpOptimWrapper', 'Float32BoxesHook', 'SeedStepHook']

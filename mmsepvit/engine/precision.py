@@ -14,8 +14,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from ..errors import UserError
 from ..registry import HOOKS, OPTIM_WRAPPERS
-from .errors import UserError
 
 DTYPES = ('fp16', 'bf16')
 

@@ -15,8 +15,8 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from ..config_tree import replace_sync_bn
+from ..errors import UserError
 from .compiling import compile_backbones
-from .errors import UserError
 from .randomness import SeedStepHook, seeded_dataloader
 
 

@@ -1,7 +1,7 @@
 """The SepViT model: attention, embedding, and the backbone made of them."""
 
 from .attention import SeparableAttention
-from .embedding import ConditionalPositionEncoding, OverlapPatchEmbed
+from .layers import ConditionalPositionEncoding, OverlapPatchEmbed
 from .sepvit import SepViT, SepViTBlock, SepViTStage
 
 __all__ = [

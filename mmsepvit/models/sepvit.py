@@ -10,12 +10,12 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..checkpoints.transfer import checked_loading
 from ..registry import MODELS
 from .attention import SeparableAttention
 from .compiling import is_compiling, is_eager_on_cpu
-from .embedding import ConditionalPositionEncoding, OverlapPatchEmbed
+from .layers import ConditionalPositionEncoding, OverlapPatchEmbed
 from .pieces import add_by_pieces
+from .pretrained import checked_loading
 from .recompute import recompute
 from .windows import count_windows, to_windows
 

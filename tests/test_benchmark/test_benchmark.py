@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from dev.benchmark import models
+from dev.benchmark.cli import main as benchmark
+from dev.benchmark.clock import Clock
+from dev.benchmark.limit import arithmetic_limit
+from dev.benchmark.models import NotHereError
+from dev.benchmark.run import Result, Setting, run_setting
+from dev.benchmark.table import format_results
 from torch import nn
 
-from mmsepvit.benchmark import models
-from mmsepvit.benchmark.cli import benchmark
-from mmsepvit.benchmark.clock import Clock
-from mmsepvit.benchmark.limit import arithmetic_limit
-from mmsepvit.benchmark.models import NotHereError
-from mmsepvit.benchmark.run import Result, Setting, run_setting
-from mmsepvit.benchmark.table import format_results
-from mmsepvit.engine.errors import UserError
+from mmsepvit.errors import UserError
 from mmsepvit.models import SepViT
 
 SMALL = ['--sizes', '32', '--rounds', '1']
@@ -85,7 +85,7 @@ def test_half_precision(mode: str) -> None:
 
 
 def test_wrong_outputs_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('mmsepvit.benchmark.run._TOLERANCE', {'bf16': 0.0})
+    monkeypatch.setattr('dev.benchmark.run._TOLERANCE', {'bf16': 0.0})
     (result,) = run_setting(['sepvit-tiny'], Setting((64, 64), 1, 'bf16', 'inference', 'eager'), rounds=1)
     assert 'outputs are' in result.error
     assert not result.times

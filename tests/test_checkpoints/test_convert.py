@@ -13,8 +13,8 @@ from kinds import published
 from torch import Tensor
 
 from mmsepvit import convert_official_state_dict
-from mmsepvit.engine.convert import convert_checkpoint
-from mmsepvit.engine.errors import run_command
+from mmsepvit.cli.command import run_command
+from mmsepvit.cli.convert_checkpoint import main as convert_checkpoint
 
 
 class Trap:

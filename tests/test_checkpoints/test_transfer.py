@@ -15,7 +15,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor
 
 from mmsepvit import SepViT, convert_official_state_dict
-from mmsepvit.checkpoints.transfer import Mismatch, check_transfer, checked_loading, describe, expected_mismatch
+from mmsepvit.models.pretrained import Mismatch, check_transfer, checked_loading, describe, expected_mismatch
 from mmsepvit.models.sepvit import resize_window_token
 
 # Blocks (stage, block) with a single window on 224 pixels: those of 14 pixels in stage 3, and stage 4.

@@ -16,11 +16,13 @@ pytest.importorskip('mmseg')
 pytest.importorskip('mmdet')
 pytest.importorskip('mmpretrain')
 
-from mmsepvit.engine import check_data as module
-from mmsepvit.engine.check_data import FAULTS, check_data
-from mmsepvit.engine.errors import UserError, run_command
-from mmsepvit.engine.mini import apply_mini
-from mmsepvit.mini import Counts, write_mini_data
+from mmsepvit.cli.check_data import main as check_data_command
+from mmsepvit.cli.command import run_command
+from mmsepvit.configs.mini import apply_mini
+from mmsepvit.datasets import check as module
+from mmsepvit.datasets.check import FAULTS, check_data
+from mmsepvit.datasets.mini import Counts, write_mini_data
+from mmsepvit.errors import UserError
 
 REPO = Path(__file__).parents[2]
 CONFIGS = {
@@ -409,22 +411,22 @@ def test_command(data: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.
     # The small data of this test stands in for the mini data.
     monkeypatch.setattr(module, 'make_mini_data', lambda: None)
     arguments = [str(REPO / f'configs/{CONFIGS["ade"]}.py'), '--mini']
-    assert run_command(module.check_data_command, arguments) == 0
+    assert run_command(check_data_command, arguments) == 0
     assert 'no faults' in capsys.readouterr().out
 
     name = ade_image_truncated(data / 'ade/ADEChallengeData2016')
     with pytest.raises(SystemExit) as stopped:
-        run_command(module.check_data_command, arguments)
+        run_command(check_data_command, arguments)
     assert stopped.value.code == 1
     printed = capsys.readouterr().out
     assert name in printed
     assert 'unreadable-image' in printed
-    assert run_command(module.check_data_command, [*arguments, '--allow', 'unreadable-image']) == 0
+    assert run_command(check_data_command, [*arguments, '--allow', 'unreadable-image']) == 0
 
-    assert run_command(module.check_data_command, [*arguments, '--allow', 'nothing']) == 2
+    assert run_command(check_data_command, [*arguments, '--allow', 'nothing']) == 2
     assert 'no such fault' in capsys.readouterr().err
     # Real data that is not there: what is missing, and where to read about it.
     with pytest.raises(SystemExit) as stopped:
-        run_command(module.check_data_command, arguments[:1])
+        run_command(check_data_command, arguments[:1])
     assert stopped.value.code == 1
     assert 'docs/data.md' in capsys.readouterr().out

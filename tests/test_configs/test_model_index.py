@@ -69,7 +69,7 @@ def test_results_are_the_papers_and_say_so(name: str) -> None:
 
 def counts(config: Config, done: dict[str, tuple[int, int]]) -> tuple[int, int]:
     """Parameters and multiply-adds; configs with the same model, such as 1x and 3x, are counted once."""
-    flops = pytest.importorskip('mmsepvit.engine.flops')
+    flops = pytest.importorskip('mmsepvit.evaluation.flops')
     key = str(config.model)
     if key not in done:
         count = flops.with_total(flops.count_config(config).full)['model']

@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmsepvit.engine.mini import apply_mini
+from mmsepvit.configs.mini import apply_mini
 
 for package in ('mmseg', 'mmdet', 'mmpretrain'):
     pytest.importorskip(package)

@@ -24,7 +24,7 @@ def in_mini_root(mini_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope='session')
 def trained(mini_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Trains a task's small network once a session; returns its work directory."""
-    from mmsepvit.engine.cli import train
+    from mmsepvit.cli.train import main as train
 
     done: dict[str, Path] = {}
 

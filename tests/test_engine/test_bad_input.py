@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from mmsepvit.engine.cli import test as run_test
-from mmsepvit.engine.cli import train
-from mmsepvit.engine.errors import run_command
+from mmsepvit.cli.command import run_command
+from mmsepvit.cli.test import main as run_test
+from mmsepvit.cli.train import main as train
 
 ROOT = Path(__file__).parents[2]
 UPERNET = str(ROOT / 'configs' / 'upernet_sepvit_t_ade20k.py')

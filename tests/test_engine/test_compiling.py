@@ -12,7 +12,7 @@ from torch import nn
 from torch._dynamo.testing import CompileCounter
 
 from mmsepvit import SepViT
-from mmsepvit.engine.cli import train
+from mmsepvit.cli.train import main as train
 from mmsepvit.engine.compiling import compile_backbones
 
 ARCH = {'channels': (8, 16), 'depths': (1, 1), 'num_heads': (2, 2), 'window_sizes': ((4,), (4,))}

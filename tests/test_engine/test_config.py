@@ -7,8 +7,9 @@ import pytest
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
-from mmsepvit.engine.config import OptionsAction, apply_options, arguments, config_folder, load_config
-from mmsepvit.engine.errors import UserError
+from mmsepvit.cli.command import OptionsAction
+from mmsepvit.configs.load import apply_options, arguments, config_folder, load_config
+from mmsepvit.errors import UserError
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 UPERNET = str(CONFIGS / 'upernet_sepvit_t_ade20k.py')

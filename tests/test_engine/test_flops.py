@@ -12,8 +12,10 @@ import pytest
 from mmengine.config import Config
 
 from mmsepvit import SepViT
-from mmsepvit.engine.errors import UserError, run_command
-from mmsepvit.engine.flops import Count, ModelCount, count_config, format_table, get_flops, with_total
+from mmsepvit.cli.command import run_command
+from mmsepvit.cli.get_flops import main as get_flops
+from mmsepvit.errors import UserError
+from mmsepvit.evaluation.flops import Count, ModelCount, count_config, format_table, with_total
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 

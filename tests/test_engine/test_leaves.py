@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from mmsepvit.engine.cli import test as run_test
-from mmsepvit.engine.cli import train
-from mmsepvit.engine.config import load_config
+from mmsepvit.cli.test import main as run_test
+from mmsepvit.cli.train import main as train
+from mmsepvit.configs.load import load_config
 
 CONFIGS = sorted((Path(__file__).parents[2] / 'configs').glob('*.py'))
 DEFAULT = (

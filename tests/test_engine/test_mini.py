@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from mmsepvit.engine.config import load_config
-from mmsepvit.engine.mini import SETTINGS, apply_mini
+from mmsepvit.configs.load import load_config
+from mmsepvit.configs.mini import SETTINGS, apply_mini
 
 CONFIGS = sorted((Path(__file__).parents[2] / 'configs').glob('*.py'))
 

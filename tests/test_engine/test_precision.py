@@ -12,8 +12,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from small_runs import LAST, TASKS, short_options, small_config
 
+from mmsepvit.cli.train import main as train
 from mmsepvit.engine import precision
-from mmsepvit.engine.cli import train
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason='shows what happens without a GPU')

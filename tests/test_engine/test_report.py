@@ -11,8 +11,9 @@ from PIL import Image
 from rich.console import Console
 from small_runs import LAST, TASKS, short_options, small_config
 
-from mmsepvit.engine import demo, report
-from mmsepvit.engine.cli import test as run_test
+from mmsepvit.cli import demo
+from mmsepvit.cli.test import main as run_test
+from mmsepvit.evaluation import report
 
 
 @pytest.fixture

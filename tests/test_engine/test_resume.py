@@ -13,8 +13,8 @@ import pytest
 import torch
 from small_runs import short_options, small_config
 
-from mmsepvit.engine.checkpoint import latest_checkpoint
-from mmsepvit.engine.cli import train
+from mmsepvit.checkpoints.read import latest_checkpoint
+from mmsepvit.cli.train import main as train
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

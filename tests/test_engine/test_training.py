@@ -15,9 +15,10 @@ from mmengine.config import Config
 from PIL import Image
 from small_runs import LAST, TASKS, short_options, small_config
 
-from mmsepvit.engine.cli import parse_train, train
-from mmsepvit.engine.cli import test as run_test
-from mmsepvit.engine.config import load_config
+from mmsepvit.cli.test import main as run_test
+from mmsepvit.cli.train import main as train
+from mmsepvit.cli.train import parse as parse_train
+from mmsepvit.configs.load import load_config
 from mmsepvit.engine.runner import build_runner
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

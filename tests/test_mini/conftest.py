@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmsepvit.mini import Counts, write_mini_data
+from mmsepvit.datasets.mini import Counts, write_mini_data
 
 SMALL = Counts(train=5, val=2, class_train=1, class_val=1)
 

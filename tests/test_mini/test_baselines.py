@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmsepvit.mini.baselines import (
+from mmsepvit.datasets.mini.baselines import (
     classification_baselines,
     detection_baselines,
     mean_iou,

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from mmsepvit.mini import Counts, MiniDataError, ensure_mini_data, write_mini_data
-from mmsepvit.mini.data import MARKER, read_marker
+from mmsepvit.datasets.mini import Counts, ensure_mini_data, write_mini_data
+from mmsepvit.datasets.mini.data import MARKER, read_marker
+from mmsepvit.errors import UserError
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -40,7 +41,7 @@ def test_layout(small_root: Path):
 
 
 def test_fresh_processes_write_the_same_bytes(small_root: Path, small_counts: Counts, tmp_path: Path):
-    code = f'import sys; from mmsepvit.mini import *; write_mini_data(sys.argv[1], 0, {small_counts!r})'
+    code = f'import sys; from mmsepvit.datasets.mini import *; write_mini_data(sys.argv[1], 0, {small_counts!r})'
     processes = [
         subprocess.Popen(
             [sys.executable, '-c', code, str(tmp_path / hash_seed)],
@@ -163,7 +164,7 @@ def test_a_faster_process_wins(small_root: Path, small_counts: Counts, tmp_path:
 def test_foreign_folders_are_left_alone(tmp_path: Path):
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine' / 'thesis.txt').write_text('years of work')
-    with pytest.raises(MiniDataError, match=r'mine exists and is no mini data folder') as caught:
+    with pytest.raises(UserError, match=r'mine exists and is no mini data folder') as caught:
         write_mini_data(tmp_path / 'mine')
     assert '\n' not in str(caught.value)
     assert (tmp_path / 'mine' / 'thesis.txt').is_file()

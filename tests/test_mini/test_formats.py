@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from mmsepvit.mini import Counts
-from mmsepvit.mini.classes import CLASSES, IMAGENET_FOCUS, THING_NAMES
-from mmsepvit.mini.coco import MIN_VISIBLE_AREA
-from mmsepvit.mini.coco_categories import COCO_CATEGORIES
-from mmsepvit.mini.render import render_scene
-from mmsepvit.mini.scene import sample_scene
+from mmsepvit.datasets.mini import Counts
+from mmsepvit.datasets.mini.classes import CLASSES, IMAGENET_FOCUS, THING_NAMES
+from mmsepvit.datasets.mini.coco import MIN_VISIBLE_AREA
+from mmsepvit.datasets.mini.coco_categories import COCO_CATEGORIES
+from mmsepvit.datasets.mini.render import render_scene
+from mmsepvit.datasets.mini.scene import sample_scene
 
 _ADE_SPLITS = {'train': 'training', 'val': 'validation'}
 _SIZES = {'train': Counts().train, 'val': Counts().val}

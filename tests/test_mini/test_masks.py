@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
 
-from mmsepvit.mini.masks import mask_to_polygons, mask_to_rle
+from mmsepvit.datasets.mini.masks import mask_to_polygons, mask_to_rle
 
 _MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9))
 

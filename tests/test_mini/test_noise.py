@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmsepvit.mini.noise import Noise, smoothstep, wave
+from mmsepvit.datasets.mini.noise import Noise, smoothstep, wave
 
 
 @pytest.fixture(scope='module')

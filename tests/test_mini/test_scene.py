@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmsepvit.mini.classes import CLASS_INDEX, CLASSES, IMAGENET_FOCUS
-from mmsepvit.mini.objects import build_parts
-from mmsepvit.mini.render import render_scene
-from mmsepvit.mini.scene import SIZES, sample_scene
+from mmsepvit.datasets.mini.classes import CLASS_INDEX, CLASSES, IMAGENET_FOCUS
+from mmsepvit.datasets.mini.objects import build_parts
+from mmsepvit.datasets.mini.render import render_scene
+from mmsepvit.datasets.mini.scene import SIZES, sample_scene
 
 _FOCI = [None, *(focus for focus, _ in IMAGENET_FOCUS.values())]
 _KEYS = (st.integers(0, 2**40), st.integers(0, 2**40), st.sampled_from(_FOCI))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.path import Path as Outline
 
-from mmsepvit.mini.shapes import Ellipse, Limb, Polygon, box, chain
+from mmsepvit.datasets.mini.shapes import Ellipse, Limb, Polygon, box, chain
 
 _Y, _X = np.mgrid[-1.5:1.5:41j, -1.5:1.5:41j] + 0.003
 _STAR = tuple(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from dev.benchmark.figures import count_operators, figures, graph_breaks, saved_bytes
 from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call
@@ -17,8 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmsepvit import SepViT
-from mmsepvit.benchmark.figures import count_operators, figures, graph_breaks, saved_bytes
-from mmsepvit.models.embedding import ConditionalPositionEncoding
+from mmsepvit.models.layers import ConditionalPositionEncoding
 from mmsepvit.models.windows import add_and_split, to_map, to_windows
 
 MIB = 2**20

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from unittest import mock
 
-import plain_sepvit
 import pytest
 import torch
+from dev import plain_sepvit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmsepvit.swap import swap_backbone
-from mmsepvit.swap.cli import main
+from mmsepvit.cli.swap_backbone import main
+from mmsepvit.configs.swap import swap_backbone
 
 SOURCE = 'mmseg::sem_fpn/fpn_r50_4xb2-80k_cityscapes-512x1024'
 

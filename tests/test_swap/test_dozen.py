@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from dev.swap_matrix.trial import run
 from dozen import DOZEN
 
+from mmsepvit.configs.swap import load, swap
 from mmsepvit.models import SepViT
-from mmsepvit.swap import load, swap
-from mmsepvit.swap.trial import run
 
 
 @pytest.mark.parametrize('style', DOZEN)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmsepvit.engine.cli import train
+from mmsepvit.cli.train import main as train
 
 # DeepLabV3+ and Mask2Former in their ADE20K form, which is the mini data's.
 ALGORITHMS = {

@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from dev.swap_matrix import matrix
+from dev.swap_matrix.matrix import Outcome, append, folders, plan, read_log, signature, try_one
+from dev.swap_matrix.report import folder_kind, markdown, summary, write
 
-from mmsepvit.swap import load, matrix
-from mmsepvit.swap.matrix import Outcome, append, folders, plan, read_log, signature, try_one
-from mmsepvit.swap.matrix_report import folder_kind, markdown, summary, write
+from mmsepvit.configs.swap import load
 
 GB = 2**30
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmsepvit.swap import SwapError, SwapRefused, swap_backbone
+from mmsepvit.configs.swap import SwapError, SwapRefused, swap_backbone
 
 REFUSED = {
     'mmdet::cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco': 'stacked hourglass',

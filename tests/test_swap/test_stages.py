@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmsepvit.swap import SwapRefused
-from mmsepvit.swap.probe import Feature
-from mmsepvit.swap.stages import STRIDES, choose_stages
+from mmsepvit.configs.swap import SwapRefused
+from mmsepvit.configs.swap.probe import Feature
+from mmsepvit.configs.swap.stages import STRIDES, choose_stages
 
 
 def maps(*strides: int) -> list[Feature]:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
+from mmsepvit.configs.swap import SwapError, load, swap, swap_backbone
+from mmsepvit.configs.swap.preprocessor import MEAN, STD
 from mmsepvit.models import SepViT
-from mmsepvit.swap import SwapError, load, swap, swap_backbone
-from mmsepvit.swap.preprocessor import MEAN, STD
 
 TINY = [96, 192, 384, 768]
 RESNET50 = {256, 512, 1024, 2048}

@@ -1,0 +1,1 @@
+"""The command lines of tools/: one file a tool, each with main(argv)."""

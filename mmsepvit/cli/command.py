@@ -1,0 +1,112 @@
+"""What all command lines share: the parser, its common options, and how a mistake of the caller is told."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from mmengine.config import DictAction
+
+from ..errors import UserError
+
+EXIT_USER_ERROR = 2
+
+# torchrun ends all processes when one has ended; the one that speaks must come to it.
+_GRACE = 5.0
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in a line or two, without the whole usage.
+
+    Args:
+        program: Name of the tool, such as 'train.py'.
+        description: What it does.
+        epilog: What stands below the options in its help. Defaults to nothing.
+    """
+
+    def __init__(self, program: str, description: str, epilog: str | None = None) -> None:
+        super().__init__(prog=program, description=description, epilog=epilog, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        if launched_rank() == 0:
+            self._print_message(f'error: {message}\n{self.prog} --help lists the options.\n', sys.stderr)
+        raise SystemExit(EXIT_USER_ERROR)
+
+
+class OptionsAction(DictAction):
+    """``--cfg-options KEY=VALUE ...``; mmengine's own, with a message where there is no ``=``."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        for value in values or ():
+            key, equals, _ = value.partition('=')
+            if not equals or not key:
+                parser.error(f"{option_string} takes KEY=VALUE pairs, got '{value}'")
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:  # unbalanced brackets
+            parser.error(f'{option_string}: {error}')
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--cfg-options``."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=OptionsAction,
+        metavar='KEY=VALUE',
+        help='override keys of the config, e.g. train_dataloader.batch_size=4 '
+        'model.backbone.with_cp=True param_scheduler.0.end=100',
+    )
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """A ``type`` for `argparse`: whole numbers from ``least`` on."""
+
+    def parse(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f'{text} is less than {least}')
+        return value
+
+    parse.__name__ = 'number'  # argparse names it where the text is none
+    return parse
+
+
+def launched_rank() -> int:
+    """Rank of this process as its launcher tells it, 0 without a launcher."""
+    for variable in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
+        if os.environ.get(variable, '').isdigit():
+            return int(os.environ[variable])
+    return 0
+
+
+def run_command(command: Callable[[list[str]], Any], argv: list[str] | None = None) -> int:
+    """Runs a command line's main function and turns a :class:`UserError` into message and code.
+
+    Args:
+        command: Takes the arguments after the program's name.
+        argv: These arguments. Defaults to the process's.
+
+    Returns:
+        The exit code: 2 for a mistake of the caller, else the function's if it returns one, else 0.
+    """
+    try:
+        result = command(sys.argv[1:] if argv is None else argv)
+    except UserError as error:
+        # All ranks of a distributed run make the same mistake; one of them says so.
+        if launched_rank() > 0:
+            time.sleep(_GRACE)
+        else:
+            print(f'error: {error}', file=sys.stderr, flush=True)
+        return EXIT_USER_ERROR
+    return result if isinstance(result, int) else 0

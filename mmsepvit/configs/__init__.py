@@ -1,0 +1,1 @@
+"""Config files: finding, reading and changing them (options, ``--mini``, SepViT for another backbone)."""

@@ -1,0 +1,20 @@
+"""The one exception for what a person at the command line, or the caller of a function, did wrong."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the caller can put right.
+
+    The message has one to three lines: what is wrong, naming the file or option, and what to do.
+    Every other exception is a defect of the program and keeps its traceback.
+    """
+
+
+def did_you_mean(word: str, known: Iterable[str], count: int = 3) -> str:
+    """``' Did you mean x or y?'`` for words near to ``word``, an empty string where none is."""
+    close = difflib.get_close_matches(word, [str(name) for name in known], n=count, cutoff=0.6)
+    return f' Did you mean {" or ".join(close)}?' if close else ''

@@ -1,7 +1,0 @@
-"""Generated scenes in the layouts of ADE20K, COCO and ImageNet, for trying everything at once."""
-
-from __future__ import annotations
-
-from .data import Counts, MiniDataError, ensure_mini_data, write_mini_data
-
-__all__ = ['Counts', 'MiniDataError', 'ensure_mini_data', 'write_mini_data']

@@ -1,0 +1,1 @@
+"""Programs that serve this repository and are no part of the package."""
