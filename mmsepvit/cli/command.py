@@ -53,8 +53,8 @@ class OptionsAction(DictAction):
             key, equals, value = pair.partition('=')
             if not equals or not all(key.split('.')):
                 parser.error(f"{option_string} takes KEY=VALUE pairs, got '{pair}'")
-            if re.search(r'(^|[[(,])\s*(dict\(|\{)', value):
-                parser.error(f"{option_string} {pair}: no dicts here; name each key of it, as in {key}.type=VALUE")
+            if re.search(r'(^|[\[(,])\s*(dict\(|\{)', value):
+                parser.error(f'{option_string} {pair}: no dicts here; name each key of it, as in {key}.type=VALUE')
             try:
                 super().__call__(parser, namespace, [pair], option_string)
             except (AssertionError, RecursionError):  # of brackets without their partner, or not around the whole

@@ -7,6 +7,9 @@ import argparse
 from mmengine.config import Config
 
 from ..checkpoints.read import check_fits, check_pretrained, latest_checkpoint, read_checkpoint
+from ..configs.agreement import check_agreement
+from ..configs.preflight import check_parts
+from ..engine.checkpointing import checkpoint_activations
 from ..engine.precision import DTYPES, set_precision
 from ..errors import UserError
 from .command import Parser
@@ -62,6 +65,7 @@ def main(argv: list[str]) -> None:
     """
     args = parse(argv)
     config, notes = load(args, args.backbone)
+    check_parts(config, 'train')
     notes += set_precision(config, args.amp)
     if args.auto_scale_lr:
         if 'base_batch_size' not in (config.get('auto_scale_lr') or {}):
@@ -70,12 +74,15 @@ def main(argv: list[str]) -> None:
                 'batch that its rate is meant for.'
             )
         config.auto_scale_lr.enable = True
-    resume_iter, resume_notes = _set_start(config, args.resume)
+    notes += check_agreement(config)
+    resume_iter, resume_notes = _set_start(config, args.resume, args.seed)
     look_for_data(config, args.mini, ('train', 'val') if config.get('val_cfg') else ('train',))
-    build(config, notes + resume_notes, resume_iter).train()
+    runner = build(config, notes + resume_notes, resume_iter)
+    checkpoint_activations(runner)
+    runner.train()
 
 
-def _set_start(config: Config, resume: str | None) -> tuple[int, list[str]]:
+def _set_start(config: Config, resume: str | None, seed: int | None) -> tuple[int, list[str]]:
     """Checks the weights to start from, if any; returns its iteration and notes for the log."""
     notes: list[str] = []
     path = resume
@@ -100,7 +107,10 @@ def _set_start(config: Config, resume: str | None) -> tuple[int, list[str]]:
             'resumed.\nTo start a new training from it, use --cfg-options load_from=' + path
         )
     if meta.get('seed') is not None:
+        if seed not in (None, meta['seed']):
+            raise UserError(
+                f"--seed {seed}: '{path}' was trained with seed {meta['seed']}, and goes on with it. Leave --seed out."
+            )
         # mmengine would take it too, but after the order of the data was drawn from another.
-        config.setdefault('randomness', {})
-        config.randomness.seed = meta['seed']
+        config.randomness = {**(config.get('randomness') or {}), 'seed': meta['seed']}
     return int(meta['iter']), notes

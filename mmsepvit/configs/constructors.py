@@ -54,7 +54,7 @@ def explain(error: BaseException) -> str | None:
         if unexpected and unexpected[1] in arguments:
             return f"{name} takes no argument '{unexpected[1]}'.{_advice(unexpected[1], cls)}"
         if re.search(r'missing \d+ required', text):
-            return f"{name} lacks an argument in the config: {text.partition('() ')[2]}."
+            return f'{name} lacks an argument in the config: {text.partition("() ")[2]}.'
         return None
     text = str(error.args[0]) if error.args else ''
     # A KeyError of a word is an access that failed, one of a sentence is somebody's message.

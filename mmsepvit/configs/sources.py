@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from ..config_tree import nodes
 from ..errors import UserError
 
 
@@ -73,12 +74,14 @@ def load(source: Config | dict | str | Path) -> Config:
         raise UserError(f'a config is a path, a dict or an mmengine Config, not {source!r}')
     path = config_path(source)
     try:
-        return Config.fromfile(path)
+        config = Config.fromfile(path)
+        list(nodes(config._cfg_dict))  # what a pure Python config imports, mmengine imports when it is looked at
     except Exception as error:  # a config file is a program: anything may come out of it
         reason = (str(error).strip() or 'no reason given').splitlines()[0]
         raise UserError(
             f"config '{source}' cannot be read: {type(error).__name__}: {reason}\nIt comes from {_place(error, path)}."
         ) from error
+    return config
 
 
 def _place(error: Exception, path: Path) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import BaseMetric, DumpResults
-from mmengine.registry import MODELS, TRANSFORMS, VISBACKENDS
+from mmengine.registry import MODELS, VISBACKENDS
 from mmengine.visualization import LocalVisBackend
 
-from ..config_tree import as_list, builds, datasets
+from ..config_tree import as_list, builds, datasets_of
 from ..errors import UserError
 from ..evaluation import DumpSegResults
 from .preflight import check_work_dir
@@ -26,21 +25,6 @@ _VISUALIZERS = {
     'mmdet': 'DetLocalVisualizer',
     'mmpretrain': 'UniversalVisualizer',
 }
-
-
-def check_test_part(config: Config) -> None:
-    """Checks that a config says what to test on.
-
-    Raises:
-        UserError: A part of it is missing.
-    """
-    missing = [key for key in ('test_dataloader', 'test_evaluator', 'test_cfg') if config.get(key) is None]
-    if missing:
-        raise UserError(
-            f"config '{config.filename}' has no {', '.join(missing)}, so there is nothing to test on.\n"
-            'To test on the data of the validation, add to it: test_dataloader = val_dataloader, '
-            'test_evaluator = val_evaluator, test_cfg = dict()'
-        )
 
 
 def check_out(config: Config, out: str) -> None:
@@ -127,7 +111,7 @@ def augment_test(config: Config) -> list[str]:
         config.tta_model = _default_tta_model(scope)
     if 'tta_pipeline' not in config:
         notes.append('--tta: the config has no tta_pipeline, so images are flipped and no more')
-    for dataset in datasets(config.test_dataloader.dataset):
+    for _, dataset in datasets_of(config.test_dataloader.dataset):
         dataset.pipeline = deepcopy(config.get('tta_pipeline')) or _flip_pipeline(dataset.pipeline, scope)
     if scope == 'mmdet':
         notes += _boxes_only(config)
