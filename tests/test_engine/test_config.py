@@ -163,9 +163,7 @@ def test_malformed_pair(pair: str, capsys: pytest.CaptureFixture) -> None:
 
 def test_every_config_loads() -> None:
     assert config_folder() == CONFIGS
-    files = sorted(CONFIGS.glob('*.py'))
-    assert len(files) == 22
-    for file in files:
+    for file in sorted(CONFIGS.glob('*.py')):
         load_config(str(file))
 
 

@@ -21,3 +21,4 @@ model = dict(
     # Untrained scores are small, and mmdet measures nothing where nothing is found.
     test_cfg=dict(rcnn=dict(score_thr=0.0)),
 )
+randomness = dict(seed=0)  # tests compare runs
