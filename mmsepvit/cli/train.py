@@ -9,7 +9,7 @@ from mmengine.config import Config
 from ..checkpoints.read import check_fits, check_pretrained, latest_checkpoint, read_checkpoint
 from ..configs.agreement import check_agreement
 from ..configs.preflight import check_parts
-from ..engine.checkpointing import checkpoint_activations
+from ..engine.checkpointing import checkpoint_activations, prefer_with_cp
 from ..engine.precision import DTYPES, set_precision
 from ..errors import UserError
 from .command import Parser
@@ -75,6 +75,7 @@ def main(argv: list[str]) -> None:
             )
         config.auto_scale_lr.enable = True
     notes += check_agreement(config)
+    notes += prefer_with_cp(config)
     resume_iter, resume_notes = _set_start(config, args.resume, args.seed)
     look_for_data(config, args.mini, ('train', 'val') if config.get('val_cfg') else ('train',))
     runner = build(config, notes + resume_notes, resume_iter)

@@ -1,4 +1,8 @@
-"""``activation_checkpointing`` of a config: modules that keep no activations, and compute them again for backward."""
+"""``activation_checkpointing`` of a config: modules that keep no activations, and compute them again for backward.
+
+mmengine uses PyTorch's reentrant form, in which a module whose input needs no gradient gets no gradient itself. The
+backbone is such a module, since its input is the images: nothing of it would be trained, without a word.
+"""
 
 from __future__ import annotations
 
@@ -6,48 +10,61 @@ from operator import attrgetter
 from types import MethodType
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.model import is_model_wrapper
+from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from ..config_tree import as_list, builds, named_nodes
 from ..errors import UserError
 from ..models import SepViT
 
 
-def checkpoint_activations(runner: Runner) -> None:
-    """Does for a runner's model what mmengine does with ``activation_checkpointing``, in a way that trains.
-
-    mmengine uses PyTorch's reentrant form, in which a module whose input needs no gradient gets no gradient itself.
-    The backbone is such a module, since its input is the images. SepViT recomputes its own parts (``with_cp``) instead;
-    all other modules are called through the form that is not reentrant.
+def prefer_with_cp(config: Config) -> list[str]:
+    """Gives every SepViT inside the modules that are to be checkpointed its own ``with_cp`` instead.
 
     Args:
-        runner: The runner. Its config loses the key, so that mmengine does not do it again.
+        config: The config, changed in place; the modules that hold no SepViT as a whole stay on its list.
+
+    Returns:
+        Notes for the log.
+    """
+    notes, others = [], []
+    for path in as_list(config.get('activation_checkpointing')):
+        backbones = [
+            (where, node)
+            for where, node in named_nodes(config.model, 'model')
+            if f'{where}.'.startswith(f'model.{path}.') and builds(node, SepViT, config.get('default_scope'), MODELS)
+        ]
+        for where, node in backbones:
+            node['with_cp'] = True
+            notes.append(f"activation_checkpointing: {where}.with_cp=True takes the place of '{path}'")
+        others += [] if backbones else [path]
+    if notes:
+        config.activation_checkpointing = others
+    return notes
+
+
+def checkpoint_activations(runner: Runner) -> None:
+    """Checkpoints the modules on a config's list in the form that is not reentrant.
+
+    Args:
+        runner: The runner. Its config loses the list, so that mmengine does nothing more.
 
     Raises:
         UserError: The model has no such module, or one that is never called.
     """
-    paths = runner.cfg.get('activation_checkpointing')
-    if not paths:
-        return
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    for path in [paths] if isinstance(paths, str) else paths:
+    for path in as_list(runner.cfg.get('activation_checkpointing')):
         try:
             module = attrgetter(path)(model)
         except AttributeError:
             raise UserError(f"activation_checkpointing: the model has no module '{path}'.") from None
-        backbones = [part for part in module.modules() if isinstance(part, SepViT)]
-        for backbone in backbones:
-            backbone.with_cp = True
-        if backbones:
-            runner.logger.info(f"activation_checkpointing: with_cp=True of the SepViT in '{path}' takes its place")
-        elif type(module).forward is nn.Module.forward:
-            raise UserError(
-                f"activation_checkpointing: '{path}' is a list of modules and not called; name its members."
-            )
-        else:
-            module.forward = MethodType(_checkpointed, module)  # bound, so that a copy (of EMA, say) gets its own
+        if type(module).forward is nn.Module.forward:
+            raise UserError(f"activation_checkpointing: '{path}' is a list of modules, never called; name its members.")
+        module.forward = MethodType(_checkpointed, module)  # bound, so that a copy (of EMA, say) gets its own
     runner.cfg.activation_checkpointing = None
 
 
