@@ -73,13 +73,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def whole_number(least: int) -> Callable[[str], int]:
-    """A ``type`` for `argparse`: whole numbers from ``least`` on."""
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A ``type`` for `argparse`: whole numbers from ``least`` on, up to ``most`` if there is such a bound."""
 
     def parse(text: str) -> int:
         value = int(text)
         if value < least:
             raise argparse.ArgumentTypeError(f'{text} is less than {least}')
+        if most is not None and value > most:
+            raise argparse.ArgumentTypeError(f'{text} is more than {most}')
         return value
 
     parse.__name__ = 'number'  # argparse names it where the text is none

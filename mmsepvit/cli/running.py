@@ -30,7 +30,8 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--seed',
-        type=whole_number(0),
+        type=whole_number(0, 2**32 - 1),  # numpy's range
+        metavar='N',
         help='seed of everything drawn, to repeat a run (default: that of the config, else a new one each time)',
     )
     # torch.distributed.launch passes it; torchrun sets LOCAL_RANK instead.
@@ -55,8 +56,9 @@ def load(args: argparse.Namespace, backbone: str | None = None) -> tuple[Config,
     config, notes = _swap(config, backbone) if backbone else (config, [])
     notes += apply_mini(config) if args.mini else []
     notes += apply_options(config, args.cfg_options)
+    config.randomness = {'seed': None, **(config.get('randomness') or {})}
     if args.seed is not None:
-        config.randomness = {**(config.get('randomness') or {}), 'seed': args.seed}
+        config.randomness.seed = args.seed
     config.launcher = args.launcher
     if args.work_dir is not None:
         config.work_dir = args.work_dir

@@ -76,14 +76,16 @@ def main(argv: list[str]) -> None:
         config.auto_scale_lr.enable = True
     notes += check_agreement(config)
     notes += prefer_with_cp(config)
-    resume_iter, resume_notes = _set_start(config, args.resume, args.seed)
+    resume_iter, resume_notes = _set_start(config, args.resume)
+    if args.seed not in (None, config.randomness.seed):
+        raise UserError(f'--seed {args.seed}: the run to resume has the seed {config.randomness.seed}; leave it out.')
     look_for_data(config, args.mini, ('train', 'val') if config.get('val_cfg') else ('train',))
     runner = build(config, notes + resume_notes, resume_iter)
     checkpoint_activations(runner)
     runner.train()
 
 
-def _set_start(config: Config, resume: str | None, seed: int | None) -> tuple[int, list[str]]:
+def _set_start(config: Config, resume: str | None) -> tuple[int, list[str]]:
     """Checks the weights to start from, if any; returns its iteration and notes for the log."""
     notes: list[str] = []
     path = resume
@@ -108,10 +110,7 @@ def _set_start(config: Config, resume: str | None, seed: int | None) -> tuple[in
             'resumed.\nTo start a new training from it, use --cfg-options load_from=' + path
         )
     if meta.get('seed') is not None:
-        if seed not in (None, meta['seed']):
-            raise UserError(
-                f"--seed {seed}: '{path}' was trained with seed {meta['seed']}, and goes on with it. Leave --seed out."
-            )
         # mmengine would take it too, but after the order of the data was drawn from another.
-        config.randomness = {**(config.get('randomness') or {}), 'seed': meta['seed']}
+        config.setdefault('randomness', {})
+        config.randomness.seed = meta['seed']
     return int(meta['iter']), notes

@@ -166,6 +166,7 @@ def test_auto_scale_lr_without_base(refused: Callable[..., str], here: Path) -> 
         ([UPERNET, '--mini', '--cfg-options', 'model.backbone'], 'KEY=VALUE'),
         ([UPERNET, '--launcher', 'ssh'], '--launcher'),
         ([UPERNET, '--seed', '-1'], '--seed'),
+        ([UPERNET, '--seed', str(2**32)], '--seed'),
         ([UPERNET, '--work_dir', 'x'], '--work_dir'),
         ([UPERNET, '--backbone', 'sepvit-huge'], 'huge'),
         (['mmdet::cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco', '--backbone', 'sepvit-tiny'], 'hourglass'),

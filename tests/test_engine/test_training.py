@@ -242,7 +242,7 @@ def test_activation_checkpointing_trains_the_same(
         config = load_config(small_config('seg'))
         config.update(work_dir=str(tmp_path), activation_checkpointing=option, visualizer=None)
         notes = prefer_with_cp(config)
-        assert len(notes) == (option is not None and 'backbone' in paths)
+        assert len(notes) == (option is not None and 'backbone' in as_list(paths))
         assert config.model.backbone.get('with_cp', False) == bool(notes)
         if option is not None:
             assert as_list(config.activation_checkpointing) == others
