@@ -73,7 +73,7 @@ def _unregistered(error: BaseException, caller: FrameType) -> str | None:
             return f'a group of settings in the config has no type, so nothing can be built from it: {group}.'
         return None
     known = {*registry.module_dict, *(registry.parent.module_dict if registry.parent else ())}
-    return f"type '{kind}' is unknown among {registry.scope}'s {registry.name}s.{did_you_mean(kind, known)}"
+    return f"type '{kind}' is unknown among {registry.scope}'s {registry.name}s.{did_you_mean(str(kind), known)}"
 
 
 def _files(cls: Any) -> set[str | None]:
