@@ -17,7 +17,7 @@ from typing import NamedTuple
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-_TOKEN = '.window_token'
+_TOKEN = '.attn.window_token'
 _PSA = '.attn.psa_'
 
 
