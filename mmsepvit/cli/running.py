@@ -16,7 +16,7 @@ from ..configs.preflight import check_data, check_launcher, check_stack, check_w
 from ..configs.swap import arch_of, swap
 from ..engine.runner import build_runner, distribute_on_cpu
 from ..errors import UserError
-from .command import add_options
+from .command import add_options, whole_number
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +27,12 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         '--mini',
         action='store_true',
         help='generated data, small images and a short schedule, for minutes on a CPU',
+    )
+    parser.add_argument(
+        '--seed',
+        type=whole_number(0, 2**32 - 1),  # numpy's range
+        metavar='N',
+        help='seed of everything drawn, to repeat a run (default: that of the config, else a new one each time)',
     )
     # torch.distributed.launch passes it; torchrun sets LOCAL_RANK instead.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
@@ -50,6 +56,9 @@ def load(args: argparse.Namespace, backbone: str | None = None) -> tuple[Config,
     config, notes = _swap(config, backbone) if backbone else (config, [])
     notes += apply_mini(config) if args.mini else []
     notes += apply_options(config, args.cfg_options)
+    config.randomness = {'seed': None, **(config.get('randomness') or {})}
+    if args.seed is not None:
+        config.randomness.seed = args.seed
     config.launcher = args.launcher
     if args.work_dir is not None:
         config.work_dir = args.work_dir
@@ -92,6 +101,6 @@ def build(config: Config, notes: list[str], resume_iter: int = 0) -> Runner:
         config.visualizer.pop('name', None)
     notes = notes + distribute_on_cpu(config, config.launcher)
     runner = build_runner(config, resume_iter)
-    for note in notes:
-        runner.logger.info(note)
+    for note in [*notes, f'seed {runner.seed}; --seed {runner.seed} draws the same again']:
+        runner.logger.warning(note)
     return runner
