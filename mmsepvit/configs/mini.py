@@ -53,7 +53,7 @@ class MiniSettings:
 
 
 SETTINGS = {
-    'mmseg': MiniSettings(shrink=8, batch_size=8, lr=5e-4, length=140, warmup=10, val_interval=35),
+    'mmseg': MiniSettings(shrink=512 / 84, batch_size=8, lr=5e-4, length=320, warmup=20, val_interval=80),
     'mmdet': MiniSettings(shrink=5, batch_size=2, lr=3e-4, length=16, warmup=30, val_interval=4),
     'mmpretrain': MiniSettings(shrink=4, batch_size=16, lr=1e-4, length=24, warmup=40, val_interval=4),
 }
