@@ -161,4 +161,4 @@ def _check_classes(dataset: dict, path: str, reader: _Reader) -> None:
     classes = (dataset.get('metainfo') or {}).get('classes')
     if classes and not set(classes) & set(reader.shows):
         shown = f'shows {", ".join(reader.shows)}' if reader.shows else 'has the labels of ImageNet-1k alone'
-        raise UserError(f"--mini: the generated data for {reader.name} {shown}, and {path}.metainfo asks for others.")
+        raise UserError(f'--mini: the generated data for {reader.name} {shown}, and {path}.metainfo asks for others.')

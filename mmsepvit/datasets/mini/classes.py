@@ -38,7 +38,7 @@ IMAGENET_CLASSES = {
     'n09835506': ('person', 981),  # ballplayer
 }
 
-_THINGS = (
+_THINGS = (  # noqa: SIM905, a list of them would take 80 lines
     'person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,stop sign,parking meter,'
     'bench,bird,cat,dog,horse,sheep,cow,elephant,bear,zebra,giraffe,backpack,umbrella,handbag,tie,suitcase,frisbee,'
     'skis,snowboard,sports ball,kite,baseball bat,baseball glove,skateboard,surfboard,tennis racket,bottle,'
@@ -46,7 +46,7 @@ _THINGS = (
     'chair,couch,potted plant,bed,dining table,toilet,tv,laptop,mouse,remote,keyboard,cell phone,microwave,oven,'
     'toaster,sink,refrigerator,book,clock,vase,scissors,teddy bear,hair drier,toothbrush'
 ).split(',')
-_STUFF = (
+_STUFF = (  # noqa: SIM905
     'banner,blanket,bridge,cardboard,counter,curtain,door-stuff,floor-wood,flower,fruit,gravel,house,light,'
     'mirror-stuff,net,pillow,platform,playingfield,railroad,river,road,roof,sand,sea,shelf,snow,stairs,tent,towel,'
     'wall-brick,wall-stone,wall-tile,wall-wood,water-other,window-blind,window-other,tree-merged,fence-merged,'
@@ -63,7 +63,5 @@ _UNUSED += (143, 146, 150, 152, 153, 157, 158, 160, 162, 163, 164, 165, 167, 169
 def coco_categories(stuff: bool) -> list[dict]:
     """The ``categories`` of COCO's files: 80 things, and for panoptic segmentation 53 kinds of stuff."""
     ids = [number for number in range(1, 201) if number not in _UNUSED]
-    named = [
-        {'id': number, 'name': name, 'isthing': int(number <= 90)} for number, name in zip(ids, _THINGS + _STUFF)
-    ]
+    named = [{'id': number, 'name': name, 'isthing': int(number <= 90)} for number, name in zip(ids, _THINGS + _STUFF)]
     return named if stuff else named[: len(_THINGS)]

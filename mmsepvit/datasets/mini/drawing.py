@@ -1,9 +1,6 @@
-"""Outlines, random surfaces, and the canvas that keeps image, classes and objects in step."""
+"""Outlines, and the canvas that keeps image, classes and objects in step."""
 
 from __future__ import annotations
-
-import colorsys
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -33,20 +30,6 @@ def limb(start: tuple[float, float], end: tuple[float, float], thick: float, thi
     return cv2.convexHull(ends.astype(np.float32))[:, 0].astype(float)
 
 
-def field(rng: np.random.Generator, shape: tuple[int, int], along_x: float, along_y: float) -> np.ndarray:
-    """Random waves, float32 (H, W) of mean 0 and deviation 1, whose size along each axis is given in pixels."""
-    height, width = shape
-    grid = (int(np.ceil(height / max(along_y, 1))) + 1, int(np.ceil(width / max(along_x, 1))) + 1)
-    waves = cv2.resize(rng.standard_normal(grid, np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    return (waves - waves.mean()) / (waves.std() + 1e-9)
-
-
-def colour(rng: np.random.Generator, *ranges: Sequence[float]) -> np.ndarray:
-    """A random colour (red, green, blue) from ranges (low, high) of hue, saturation and value."""
-    hue, saturation, value = (rng.uniform(low, high) for low, high in ranges)
-    return np.float32(colorsys.hsv_to_rgb(hue % 1.0, saturation, value))
-
-
 class Canvas:
     """A picture under the brush.
 
@@ -70,7 +53,7 @@ class Canvas:
 
         Args:
             corners: The outline in pixels; it may reach beyond the picture.
-            surface: A colour (3,), or colours (H, W, 3).
+            surface: Colours (H, W, 3).
             label: Class of its pixels. Defaults to None, which leaves class and object as they are.
             number: Object that its pixels belong to. Defaults to 0, none.
         """
@@ -84,7 +67,7 @@ class Canvas:
         points = np.round((corners - (left, top)) * (1 << _SHIFT)).astype(np.int32)
         cv2.fillPoly(mask, [points], 1, shift=_SHIFT)
         edge = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.6)[..., None]
-        self.image[part] += edge * (surface[part] - self.image[part] if surface.ndim == 3 else surface - self.image[part])
+        self.image[part] += edge * (surface[part] - self.image[part])
         if label is not None:
             self.labels[part][mask > 0] = label
             self.objects[part][mask > 0] = number

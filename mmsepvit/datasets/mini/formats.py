@@ -81,12 +81,12 @@ def write_coco(root: Path, split: str, pictures: Iterable[Picture]) -> None:
         colours = np.stack([numbers % 256, numbers // 256, np.zeros_like(numbers)], axis=-1)
         _write_image(root / 'annotations' / f'panoptic_{split}2017' / f'{name}.png', colours.astype(np.uint8))
         panoptic.append({'image_id': image_id, 'file_name': f'{name}.png', 'segments_info': segments})
-    for kind, annotations in (('instances', instances), ('panoptic', panoptic)):
+    for kind, entries in (('instances', instances), ('panoptic', panoptic)):
         content = {
             'info': {'description': 'generated scenes'},
             'licenses': [],
             'images': images,
-            'annotations': annotations,
+            'annotations': entries,
             'categories': coco_categories(stuff=kind == 'panoptic'),
         }
         file = _in_folder(root / 'annotations' / f'{kind}_{split}2017.json')

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .drawing import Outline, box, colour, ellipse, limb
+from .drawing import Outline, box, ellipse, limb
+from .surfaces import colour
 
 _DARK = np.array([0.07, 0.07, 0.08])
 _GLASS = ((0.52, 0.62), (0.15, 0.4), (0.25, 0.5))
@@ -25,7 +26,7 @@ class Part(NamedTuple):
     Attributes:
         outline: Its corners.
         colour: Red, green and blue, 0 to 1.
-        texture: Name of a texture of :mod:`~mmsepvit.datasets.mini.scenes`, or None.
+        texture: A key of :data:`~mmsepvit.datasets.mini.surfaces.OBJECT_TEXTURES`, or None.
     """
 
     outline: Outline
@@ -110,7 +111,7 @@ def sheep(rng: np.random.Generator) -> list[Part]:
 
 
 def elephant(rng: np.random.Generator) -> list[Part]:
-    hide = colour(rng, (0.02, 0.12), (0.03, 0.2), (0.38, 0.62))
+    hide = colour(rng, (0.02, 0.12), (0.03, 0.25), (0.35, 0.7))
     curl, reach = rng.uniform(-0.1, 0.25), rng.uniform(0.0, 0.12)
     trunk = [(0.72, 0.62), (0.86 + reach, 0.4), (0.85 + reach, 0.2), (0.9 + reach + curl, 0.1 + max(curl, 0.0) / 2)]
     radii = (0.13, 0.085, 0.06, 0.045)
@@ -130,7 +131,7 @@ def zebra(rng: np.random.Generator) -> list[Part]:
     coat = colour(rng, (0.05, 0.14), (0.0, 0.12), (0.85, 1.0))
     drop = rng.uniform(-0.3, 0.05)
     poll = np.array([0.68, 0.9 + drop])
-    nose = poll + (0.2, -0.17)
+    nose = poll + np.array([0.2, -0.17])
     legs = _legs(rng, (-0.4, -0.32, 0.3, 0.38), 0.45, 0.06, coat)
     return [
         Part(limb((-0.52, 0.66), (-0.62, 0.32), 0.03, 0.045), 0.25 * coat),
@@ -145,8 +146,8 @@ def zebra(rng: np.random.Generator) -> list[Part]:
 
 
 def tree(rng: np.random.Generator) -> list[Part]:
-    hue = (0.2, 0.36) if rng.random() < 0.75 else (0.04, 0.15)  # summer or autumn
-    leaf = colour(rng, hue, (0.45, 0.8), (0.25, 0.55))
+    hue = (0.18, 0.38) if rng.random() < 0.65 else (0.04, 0.15)  # summer or autumn
+    leaf = colour(rng, hue, (0.4, 0.8), (0.25, 0.6))
     bark = colour(rng, (0.05, 0.1), (0.3, 0.55), (0.2, 0.4))
     trunk = Part(np.array([(-0.06, 0.0), (0.06, 0.0), (0.035, 0.6), (-0.035, 0.6)]), bark, 'hide')
     if rng.random() < 0.35:  # a fir
@@ -161,10 +162,12 @@ def tree(rng: np.random.Generator) -> list[Part]:
 
 
 def building(rng: np.random.Generator) -> list[Part]:
-    if rng.random() < 0.5:
-        wall = colour(rng, (0.0, 0.06), (0.4, 0.7), (0.4, 0.7))  # brick
-    else:
-        wall = colour(rng, (0.07, 0.15), (0.05, 0.35), (0.6, 0.95))  # plaster
+    walls = (
+        ((0.0, 0.06), (0.4, 0.7), (0.35, 0.7)),  # brick
+        ((0.07, 0.15), (0.05, 0.35), (0.5, 0.95)),  # stone
+        ((0.2, 0.65), (0.1, 0.4), (0.4, 0.85)),  # paint
+    )
+    wall = colour(rng, *walls[int(rng.integers(len(walls)))])
     roof = colour(rng, (0.0, 0.08), (0.1, 0.6), (0.2, 0.45))
     glass, frame = colour(rng, *_GLASS), 0.4 + 0.6 * wall
     half, gable = rng.uniform(0.35, 0.75), rng.random() < 0.6
