@@ -92,7 +92,7 @@ def _imagenet(split: str) -> dict[str, Any]:
 
 _REGIONS = ('sky', 'building', 'road')
 _ANIMALS = ('sheep', 'elephant', 'zebra')
-_READERS = (
+READERS = (
     _Reader('mmseg.datasets', 'ADE20KDataset', (*_REGIONS, 'tree', 'person', 'car', 'animal'), _ade),
     _Reader('mmseg.datasets', 'CityscapesDataset', (*_REGIONS, 'vegetation', 'person', 'car'), _cityscapes),
     _Reader('mmseg.datasets', 'PascalVOCDataset', ('background', 'person', 'car', 'sheep'), _voc_label_maps),
@@ -141,7 +141,7 @@ def _reader(dataset: dict, path: str, scope: str) -> _Reader:
     """The reader that a dataset's class is, or inherits from without reading otherwise."""
     cls = built_class(dataset, scope, DATASETS)
     packages = {base.__module__.partition('.')[0] for base in getattr(cls, '__mro__', ())}
-    for reader in _READERS:
+    for reader in READERS:
         if reader.package.partition('.')[0] not in packages:
             continue
         known = getattr(import_module(reader.package), reader.name)
@@ -149,7 +149,7 @@ def _reader(dataset: dict, path: str, scope: str) -> _Reader:
             _check_classes(dataset, path, reader)
             return reader
     name = getattr(cls, '__name__', dataset.get('type'))
-    made = ', '.join(f'{reader.package.partition(".")[0]}.{reader.name}' for reader in _READERS)
+    made = ', '.join(f'{reader.package.partition(".")[0]}.{reader.name}' for reader in READERS)
     raise UserError(f'--mini makes no data that {name} ({path}) reads, only what these read: {made}.')
 
 

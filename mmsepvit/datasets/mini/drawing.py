@@ -48,12 +48,20 @@ class Canvas:
         self.labels = np.zeros((height, width), np.uint8)
         self.objects = np.zeros((height, width), np.uint8)
 
-    def paint(self, corners: Outline, surface: np.ndarray, label: int | None = None, number: int = 0) -> None:
+    def paint(
+        self,
+        corners: Outline,
+        colours: np.ndarray,
+        texture: np.ndarray | None = None,
+        label: int | None = None,
+        number: int = 0,
+    ) -> None:
         """Covers the inside of an outline.
 
         Args:
             corners: The outline in pixels; it may reach beyond the picture.
-            surface: Colours (H, W, 3).
+            colours: One colour (3,), or those of all pixels (H, W, 3).
+            texture: Factors (H, W) on them. Defaults to None.
             label: Class of its pixels. Defaults to None, which leaves class and object as they are.
             number: Object that its pixels belong to. Defaults to 0, none.
         """
@@ -67,7 +75,10 @@ class Canvas:
         points = np.round((corners - (left, top)) * (1 << _SHIFT)).astype(np.int32)
         cv2.fillPoly(mask, [points], 1, shift=_SHIFT)
         edge = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.6)[..., None]
-        self.image[part] += edge * (surface[part] - self.image[part])
+        surface = colours[part] if colours.ndim == 3 else colours
+        if texture is not None:
+            surface = surface * texture[part][..., None]
+        self.image[part] += edge * (surface - self.image[part])
         if label is not None:
             self.labels[part][mask > 0] = label
             self.objects[part][mask > 0] = number

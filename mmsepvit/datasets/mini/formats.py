@@ -13,9 +13,11 @@ import numpy as np
 from .classes import ADE_VALUES, CITYSCAPES_VALUES, CLASS_NAMES, COCO_IDS, IMAGENET_CLASSES, VOC_VALUES, coco_categories
 from .scenes import Picture
 
-_MIN_AREA = 20  # pixels; annotators leave out what shows less
+MIN_AREA = 20
+"""Pixels of an object that is annotated; annotators leave out what shows less."""
 # The splits' ids start here, so that they are unique over both.
 _FIRST_IDS = {'train': 1, 'val': 500001}
+_FINE = 4  # times that a mask is enlarged before its outlines are taken
 
 
 def write_ade(root: Path, split: str, pictures: Iterable[Picture]) -> None:
@@ -109,21 +111,19 @@ def write_imagenet(root: Path, split: str, pictures: Iterable[tuple[str, Picture
 def polygons(mask: np.ndarray) -> list[list[float]]:
     """Outlines of a mask as COCO has them: flat lists of corners, one for each part of it.
 
-    OpenCV goes through the centres of the outermost pixels, pycocotools fills what lies between corners: half a pixel
-    to the left and above, the mask is enlarged by one pixel, so that the two agree. Holes are lost, as in COCO.
+    OpenCV's contours go through the centres of the outermost pixels, which loses half a pixel at every edge: of a mask
+    that is enlarged four times first, it is an eighth, and pycocotools then fills the same pixels. Holes are lost, as
+    COCO's polygons have none.
     """
     large = cv2.resize(mask, None, fx=_FINE, fy=_FINE, interpolation=cv2.INTER_NEAREST)
     found, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return [((contour + 0.5) / _FINE).ravel().tolist() for contour in found if len(contour) > 2]
 
 
-_FINE = 4
-
-
 def _visible_things(picture: Picture) -> list[tuple[int, bool, np.ndarray]]:
     """Class index, whether it is a crowd, and mask, uint8 (H, W), of the objects that can be seen."""
     masks = [(picture.objects == number).astype(np.uint8) for number in range(1, len(picture.things) + 1)]
-    return [(*thing, mask) for thing, mask in zip(picture.things, masks) if mask.sum() >= _MIN_AREA]
+    return [(*thing, mask) for thing, mask in zip(picture.things, masks) if mask.sum() >= MIN_AREA]
 
 
 def _measured(mask: np.ndarray) -> dict:

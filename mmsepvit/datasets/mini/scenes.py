@@ -120,7 +120,8 @@ class _Scene:
         return np.array([*zip(x, edge), (self._width + 9, self._height + 9), (-9, self._height + 9)])
 
     def _region(self, name: str, corners: np.ndarray) -> None:
-        self._canvas.paint(corners, region(self._rng, self._shape, self._horizon, name), CLASS_NAMES.index(name))
+        surface = region(self._rng, self._shape, self._horizon, name)
+        self._canvas.paint(corners, surface, label=CLASS_NAMES.index(name))
 
     def _populate(self, kind: str) -> None:
         """Puts buildings and trees at the back and animals, people and cars before them."""
@@ -164,13 +165,11 @@ class _Scene:
         mirror = -1.0 if self._chance(0.5) else 1.0
         half = max(abs(part.outline[:, 0]).max() for part in parts)
         canvas.paint(ellipse(x + 0.15 * size * self._sun, y, 0.9 * half * size, 0.05 * size), 0.55 * canvas.image)
-        textures = {None: np.ones((1, 1, 1), np.float32)}
+        used = {part.texture for part in parts if part.texture}
+        textures = {texture: OBJECT_TEXTURES[texture](rng, self._shape, size) for texture in sorted(used)}
         for part in parts:
-            if part.texture not in textures:
-                texture = OBJECT_TEXTURES[part.texture](rng, self._shape, size)
-                textures[part.texture] = texture[..., None].astype(np.float32)
-            surface = np.broadcast_to(np.float32(part.colour) * textures[part.texture], (*self._shape, 3))
-            canvas.paint(part.outline * (mirror * size, -size) + (x, y), surface, CLASS_NAMES.index(name), number)
+            corners = part.outline * (mirror * size, -size) + (x, y)
+            canvas.paint(corners, part.colour, textures.get(part.texture), CLASS_NAMES.index(name), number)
 
     def _developed(self) -> np.ndarray:
         """What a camera makes of the canvas: light from one side, a cast, noise."""
