@@ -16,6 +16,7 @@ from ..configs.preflight import check_data, check_launcher, check_stack, check_w
 from ..configs.swap import arch_of, swap
 from ..engine.runner import build_runner, distribute_on_cpu
 from ..errors import UserError
+from ..evaluation.tables import PresentClasses
 from .command import add_options, whole_number
 
 
@@ -103,4 +104,5 @@ def build(config: Config, notes: list[str], resume_iter: int = 0) -> Runner:
     runner = build_runner(config, resume_iter)
     for note in [*notes, f'seed {runner.seed}; --seed {runner.seed} draws the same again']:
         runner.logger.warning(note)
+    runner.logger.addFilter(PresentClasses())
     return runner
