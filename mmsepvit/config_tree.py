@@ -25,6 +25,29 @@ def named_nodes(tree: Any, path: str, skip: Container[str] = ()) -> Iterator[tup
         yield from named_nodes(value, f'{path}.{key}', skip)
 
 
+def datasets_of(tree: Any, path: str = '', wrappers: bool = False) -> Iterator[tuple[str, dict]]:
+    """Yields the datasets that read files, from inside any wrappers (RepeatDataset, ConcatDataset and the like).
+
+    Args:
+        tree: What stands under ``dataset`` of a dataloader's config: a dataset, a wrapper, or nothing.
+        path: Its dotted path, with which the yielded paths begin.
+        wrappers: Whether the wrappers are yielded too, each before what it wraps; they may have a pipeline of their
+            own. Defaults to False.
+
+    Yields:
+        The dotted path and the config of each.
+    """
+    if isinstance(tree, Mapping):
+        inner = {key: tree[key] for key in ('dataset', 'datasets') if isinstance(tree.get(key), (Mapping, list, tuple))}
+        if wrappers or not inner:
+            yield path, tree
+        for key, value in inner.items():
+            yield from datasets_of(value, f'{path}.{key}', wrappers)
+    elif isinstance(tree, (list, tuple)):
+        for i, dataset in enumerate(tree):
+            yield from datasets_of(dataset, f'{path}.{i}', wrappers)
+
+
 def as_list(node: Any) -> list:
     """What stands where a config may have one, several or none."""
     return list(node) if isinstance(node, (list, tuple)) else [node] if node else []
