@@ -103,8 +103,8 @@ def run_command(command: Callable[[list[str]], Any], argv: list[str] | None = No
     try:
         result = command(sys.argv[1:] if argv is None else argv)
     except UserError as error:
-        # All ranks of a distributed run make the same mistake; one of them says so.
-        if launched_rank() > 0:
+        # Where all ranks of a distributed run make the same mistake, one of them says so.
+        if error.every_rank and launched_rank() > 0:
             time.sleep(_GRACE)
         else:
             print(f'error: {error}', file=sys.stderr, flush=True)

@@ -16,7 +16,7 @@ from ..configs.preflight import check_data, check_launcher, check_stack, check_w
 from ..configs.swap import arch_of, swap
 from ..engine.runner import build_runner, distribute_on_cpu
 from ..errors import UserError
-from .command import add_options
+from .command import add_options, whole_number
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +27,13 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         '--mini',
         action='store_true',
         help='generated data, small images and a short schedule, for minutes on a CPU',
+    )
+    parser.add_argument(
+        '--skip-bad',
+        type=whole_number(0),
+        default=0,
+        metavar='N',
+        help='leave out samples that cannot be loaded, up to N of them (default: 0, the first one ends the run)',
     )
     # torch.distributed.launch passes it; torchrun sets LOCAL_RANK instead.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
@@ -51,6 +58,7 @@ def load(args: argparse.Namespace, backbone: str | None = None) -> tuple[Config,
     notes += apply_mini(config) if args.mini else []
     notes += apply_options(config, args.cfg_options)
     config.launcher = args.launcher
+    config.skip_bad = args.skip_bad or config.get('skip_bad', 0)
     if args.work_dir is not None:
         config.work_dir = args.work_dir
     elif config.get('work_dir') is None:

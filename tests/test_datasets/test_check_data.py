@@ -16,13 +16,12 @@ pytest.importorskip('mmseg')
 pytest.importorskip('mmdet')
 pytest.importorskip('mmpretrain')
 
+from mmsepvit.cli import check_data as module
 from mmsepvit.cli.check_data import main as check_data_command
 from mmsepvit.cli.command import run_command
 from mmsepvit.configs.mini import apply_mini
-from mmsepvit.datasets import check as module
-from mmsepvit.datasets.check import FAULTS, check_data
+from mmsepvit.datasets.check import check_data
 from mmsepvit.datasets.mini import Counts, write_mini_data
-from mmsepvit.errors import UserError
 
 REPO = Path(__file__).parents[2]
 CONFIGS = {
@@ -54,7 +53,7 @@ def mini_config(task: str) -> Config:
 def faults_of(task: str) -> list[tuple[str, str, str, str]]:
     return [
         (report.splits[0], fault.kind, fault.where, fault.what)
-        for report in check_data(mini_config(task), workers=2)
+        for report in check_data(mini_config(task), workers=0)
         for fault in report.faults
     ]
 
@@ -277,7 +276,7 @@ def imagenet_label_1000(root: Path) -> str:
         for i, line in enumerate(lines):
             if line.startswith(folder):
                 lines[i] = line.rsplit(' ', 1)[0] + ' 1000'
-        return 'line 1'
+        return lines[0].rsplit(' ', 1)[0]
 
     return edit_list(root, change)
 
@@ -343,7 +342,7 @@ def test_clean_data_has_no_faults(data: Path, task: str) -> None:
     assert [report.faults for report in reports] == [[], []]
     images = [(6, 2), (6, 2), (16, 8)][list(CONFIGS).index(task)]
     assert tuple(report.counts['images'] for report in reports) == images
-    assert all(report.counts['samples used'] for report in reports)
+    assert all(report.counts['annotations'] for report in reports)
 
 
 @pytest.mark.parametrize(('plant', 'kinds'), PLANTS, ids=[plant.__name__ for plant, _ in PLANTS])
@@ -357,12 +356,6 @@ def test_planted_fault_is_found_alone(data: Path, plant: Callable, kinds: str) -
     assert {split for split, _, _, _ in faults} == {'train'}
     expected = kinds.split()[0]
     assert any(place in where for _, kind, where, _ in faults if kind == expected)
-
-
-def test_every_kind_of_fault_is_explained_and_planted() -> None:
-    planted = {kind for _, kinds in PLANTS for kind in kinds.split()}
-    # The rest is in the tests below.
-    assert set(FAULTS) - planted == {'missing-folder', 'no-images', 'malformed-line'}
 
 
 @pytest.mark.parametrize('task', CONFIGS)
@@ -397,14 +390,6 @@ def test_images_whose_header_turns_them_are_not_a_mismatch(data: Path) -> None:
     exif[0x0112] = 6
     image.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
     assert faults_of('coco') == []
-
-
-def test_class_without_a_check_is_refused(data: Path) -> None:
-    config = mini_config('imagenet')
-    for split in ('train', 'val', 'test'):
-        config[f'{split}_dataloader'].dataset = {'type': 'CIFAR10', 'data_root': 'data/cifar'}
-    with pytest.raises(UserError, match='no check for CIFAR10'):
-        check_data(config)
 
 
 def test_command(data: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
