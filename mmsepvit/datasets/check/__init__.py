@@ -147,7 +147,8 @@ class _Check:
             if not empty and any(
                 frame.name == '_serialize_data' for frame in traceback.extract_tb(error.__traceback__)
             ):
-                empty = [Fault('no-images', self.report.root, 'no file has the ending and place that the class wants')]
+                where = getattr(self.dataset, 'ann_file', '') or self.report.root
+                empty = [Fault('no-images', where, 'the class finds no sample')]
             self.report.add(empty)
             if not empty:
                 self._refused(error)

@@ -201,7 +201,7 @@ def _decoding_error(path: str) -> str:
                 if image.format == 'GIF':
                     return 'it is a GIF, which not every OpenCV reads'
                 if image.format == 'JPEG':
-                    image.draft(None, (image.width // 8, image.height // 8))  # reads all, draws less
+                    image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))  # reads all, draws less
                 if image.format in ('JPEG', 'PNG', 'BMP', 'WEBP'):
                     image.load()
         except Image.UnidentifiedImageError:
