@@ -59,6 +59,8 @@ def class_counts(model: Any) -> dict[str, int]:
         if name in ('decode_head', 'bbox_head', 'head') and isinstance(node.get('num_classes'), int):
             # One channel through a sigmoid tells two classes apart.
             found[path] = max(node['num_classes'], 2 if name == 'decode_head' else 1)
+        elif name == 'panoptic_head' and 'num_things_classes' in node:
+            found[path] = node['num_things_classes'] + node.get('num_stuff_classes', 0)
     return found
 
 
