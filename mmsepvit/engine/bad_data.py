@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.dataset import DefaultSampler
@@ -20,9 +20,29 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch.utils.data import DataLoader, Dataset
 
+from ..config_tree import class_counts, nodes
 from ..datasets.naming import DataError, blame, describe, explain, locate, named_errors
 
 _HELP = 'tools/check_data.py CONFIG finds what is wrong with the data; --skip-bad N leaves up to N samples out.'
+
+
+class LabelRange(NamedTuple):
+    """The labels that a model can be trained on.
+
+    Attributes:
+        classes: They are less than this.
+        ignored: Others that its losses pass over.
+    """
+
+    classes: int
+    ignored: frozenset[int]
+
+    @classmethod
+    def of(cls, model: Any) -> LabelRange | None:
+        """That of a model's config; None if no head says how many classes it tells apart."""
+        counts = class_counts(model).values()
+        ignored = {node['ignore_index'] for node in nodes(model) if isinstance(node.get('ignore_index'), int)}
+        return cls(min(counts), frozenset({255} | ignored)) if counts else None
 
 
 class LeftOut:
@@ -65,8 +85,7 @@ class GuardedDataset(Dataset):
 
     Args:
         dataset: Config of that dataset.
-        classes: Number of classes that the model tells apart; labels of training samples beyond it are errors.
-            Defaults to unknown.
+        labels: Range of the model's labels; others are errors of training samples. Defaults to unknown.
         left_out: Where samples with errors are noted; ``None`` then stands in their place. Defaults to nowhere: the
             error is raised.
 
@@ -76,10 +95,10 @@ class GuardedDataset(Dataset):
 
     training = False
 
-    def __init__(self, dataset: dict, classes: int | None = None, left_out: LeftOut | None = None) -> None:
+    def __init__(self, dataset: dict, labels: LabelRange | None = None, left_out: LeftOut | None = None) -> None:
         with named_errors():
             self.dataset = DATASETS.build(dataset)
-        self.classes = classes
+        self.labels = labels
         self.left_out = left_out
 
     def __len__(self) -> int:
@@ -138,14 +157,15 @@ class GuardedDataset(Dataset):
         return self._problem_of_labels(labels) if self.training else ''
 
     def _problem_of_labels(self, labels: Any) -> str:
-        if self.classes is None or not isinstance(labels, torch.Tensor) or labels.is_floating_point():
+        if self.labels is None or not isinstance(labels, torch.Tensor) or labels.is_floating_point():
             return ''
-        wrong = (labels >= self.classes) & (labels != 255)
-        ignored = getattr(self.dataset, 'ignore_index', 255)
-        wrong = labels[wrong & (labels != ignored)]
+        classes = self.labels.classes
+        wrong = labels[(labels >= classes) | (labels < 0)]
+        for ignored in self.labels.ignored | {getattr(self.dataset, 'ignore_index', 255)}:
+            wrong = wrong[wrong != ignored]
         if not wrong.numel():
             return ''
-        return f'label {int(wrong.max())}, and the model has {self.classes} classes: 0 to {self.classes - 1}'
+        return f'label {int(wrong[0])}, and the model has {classes} classes: 0 to {classes - 1}'
 
     def _problem_of_boxes(self, annotation: BaseDataElement, index: int) -> str:
         """A box beside its image, as where the image's header turns it, becomes one without area, and the loss NaN."""

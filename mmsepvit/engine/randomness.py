@@ -24,7 +24,7 @@ from torch.utils.data import Dataset, Sampler
 
 from ..datasets.naming import DataError
 from ..registry import HOOKS
-from .bad_data import GuardedDataset, LeftOut, guarded_collate
+from .bad_data import GuardedDataset, LabelRange, LeftOut, guarded_collate
 
 _SAMPLE, _STEP, _REPLACEMENT = 0, 1, 2  # keep the families of seeds apart
 _ATTEMPTS = 100  # of finding a sample in place of one that is left out
@@ -99,15 +99,17 @@ class SeededDataset(GuardedDataset):
     Args:
         dataset: Config of that dataset.
         seed: Seed of the run.
-        classes: See :class:`GuardedDataset`.
+        labels: See :class:`GuardedDataset`.
         left_out: Where samples with errors are noted; another one takes their place. Defaults to nowhere: the error is
             raised.
     """
 
     training = True
 
-    def __init__(self, dataset: dict, seed: int, classes: int | None = None, left_out: LeftOut | None = None) -> None:
-        super().__init__(dataset, classes, left_out)
+    def __init__(
+        self, dataset: dict, seed: int, labels: LabelRange | None = None, left_out: LeftOut | None = None
+    ) -> None:
+        super().__init__(dataset, labels, left_out)
         self.seed = seed
         self.rank = get_rank()
 
@@ -129,7 +131,9 @@ class SeededDataset(GuardedDataset):
             index, attempt = int(np.random.randint(len(self))), attempt + 1
 
 
-def seeded_dataloader(dataloader: dict, seed: int, classes: int | None = None, left_out: LeftOut | None = None) -> dict:
+def seeded_dataloader(
+    dataloader: dict, seed: int, labels: LabelRange | None = None, left_out: LeftOut | None = None
+) -> dict:
     """The config of a training dataloader, with numbered draws and seeded samples, whose errors are named."""
     return dict(
         dataloader,
@@ -137,7 +141,7 @@ def seeded_dataloader(dataloader: dict, seed: int, classes: int | None = None, l
             'type': SeededDataset,
             'dataset': dataloader['dataset'],
             'seed': seed,
-            'classes': classes,
+            'labels': labels,
             'left_out': left_out,
         },
         sampler={'type': DrawSampler, 'sampler': dataloader['sampler']},

@@ -16,9 +16,9 @@ from mmengine.registry import DATA_SAMPLERS, RUNNERS
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
-from ..config_tree import class_counts, replace_sync_bn
+from ..config_tree import replace_sync_bn
 from ..errors import UserError
-from .bad_data import LeftOut, LeftOutHook, NonEmptyBatches, guarded_dataloader
+from .bad_data import LabelRange, LeftOut, LeftOutHook, NonEmptyBatches, guarded_dataloader
 from .compiling import compile_backbones
 from .randomness import SeedStepHook, seeded_dataloader
 
@@ -66,8 +66,8 @@ class SepViTRunner(Runner):
         if isinstance(loop, BaseLoop) or not isinstance(self._train_dataloader, dict):
             return super().build_train_loop(loop)
         plain = self._train_dataloader
-        classes = min(class_counts(self.cfg.get('model')).values(), default=None)
-        dataloader = seeded_dataloader(plain, self.seed, classes, self._samples_left_out())
+        labels = LabelRange.of(self.cfg.get('model'))
+        dataloader = seeded_dataloader(plain, self.seed, labels, self._samples_left_out())
         at_place = self.resume_iter > 0 and self._is_endless(plain)
         if at_place:
             dataloader['sampler']['start'] = self.resume_iter * plain['batch_size']
