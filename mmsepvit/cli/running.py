@@ -35,6 +35,13 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='seed of everything drawn, to repeat a run (default: that of the config, else a new one each time)',
     )
+    parser.add_argument(
+        '--skip-bad',
+        type=whole_number(0),
+        default=0,
+        metavar='N',
+        help='leave out samples that cannot be loaded, up to N of them (default: 0, the first one ends the run)',
+    )
     # torch.distributed.launch passes it; torchrun sets LOCAL_RANK instead.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
@@ -61,6 +68,7 @@ def load(args: argparse.Namespace, backbone: str | None = None) -> tuple[Config,
     if args.seed is not None:
         config.randomness.seed = args.seed
     config.launcher = args.launcher
+    config.skip_bad = args.skip_bad or config.get('skip_bad', 0)
     if args.work_dir is not None:
         config.work_dir = args.work_dir
     elif config.get('work_dir') is None:
