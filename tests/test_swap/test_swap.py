@@ -8,7 +8,6 @@ import pytest
 from mmengine.config import Config
 
 from mmsepvit.configs.swap import SwapError, load, swap, swap_backbone
-from mmsepvit.configs.swap.preprocessor import MEAN, STD
 from mmsepvit.models import SepViT
 
 TINY = [96, 192, 384, 768]
@@ -196,13 +195,6 @@ def test_only_what_differs_is_changed() -> None:
         'model.decode_head.in_channels',
         'model.auxiliary_head.in_channels',
     }
-
-
-def test_two_pictures_in_one_have_statistics_for_both() -> None:
-    config = swap_backbone('mmseg::swin/swin-tiny-patch4-window7_upernet_1xb8-20k_levir-256x256')
-    assert config.model.backbone.in_channels == 6
-    assert config.model.data_preprocessor.mean == [*MEAN, *MEAN]
-    assert config.model.data_preprocessor.std == [*STD, *STD]
 
 
 def test_head_without_convolutions_is_as_wide_as_what_it_reads() -> None:

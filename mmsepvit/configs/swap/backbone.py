@@ -114,8 +114,10 @@ class OtherBackbone:
             raise SwapRefused(f"backbone '{self.name}' has maps of strides {list(self.strides)}, not one of each")
 
     def write(self, old: dict, stages: Sequence[int], crop: int | tuple[int, int] | None, bands: int) -> dict:
-        """See :class:`NewBackbone`."""
+        """See :class:`NewBackbone`. Stochastic depth of the old one stays."""
         config = {**copy.deepcopy(self.config), 'out_indices': tuple(stages)}
+        if old.get('drop_path_rate') and takes(config, 'drop_path_rate'):
+            config.setdefault('drop_path_rate', old['drop_path_rate'])
         if bands != 3:
             config['in_channels'] = bands
         return config

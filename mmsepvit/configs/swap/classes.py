@@ -43,11 +43,12 @@ def lineage(node: Any, registry: Registry = MODELS) -> tuple[str, ...]:
     """
     with quiet():
         cls = built_class(node, None, registry)
-    if not inspect.isclass(cls):
+    if cls is None:
         return ()
-    names = [f'{base.__module__.partition(".")[0]}.{base.__name__}' for base in cls.__mro__]
-    # A class may be registered under another name, as mmpretrain's placeholders are for what has not been installed.
-    return (f'{names[0].partition(".")[0]}.{type_name(node)}', *names)
+    # A class may be registered under another name, and a function in place of a class whose needs are not installed.
+    registered = f'{cls.__module__.partition(".")[0]}.{type_name(node)}'
+    bases = cls.__mro__ if inspect.isclass(cls) else ()
+    return (registered, *(f'{base.__module__.partition(".")[0]}.{base.__name__}' for base in bases))
 
 
 def is_a(node: Any, *names: str, registry: Registry = MODELS) -> bool:

@@ -62,10 +62,8 @@ def set_preprocessor(config: dict, owners: dict[str, int]) -> list[str]:
     is_classifier = package_of(model) == 'mmpretrain'
     if not found and top is None and is_classifier:
         top = config['data_preprocessor'] = {}  # mmpretrain's own has no statistics
-    if isinstance(top, dict):
-        # mmpretrain's models build theirs without a type.
-        typed = top if 'type' in top or not is_classifier else {**top, 'type': 'mmpretrain.ClsDataPreprocessor'}
-        found += [(top, max(owners.values()))] if _has_statistics(typed) else []
+    if isinstance(top, dict) and _has_statistics('data_preprocessor', top):
+        found.append((top, max(owners.values())))
     loaders = _loaders(config)
     is_rgb = any(node.get('channel_order') == 'rgb' or node.get('to_rgb') for node in loaders)
     notes = []
@@ -84,14 +82,16 @@ def set_preprocessor(config: dict, owners: dict[str, int]) -> list[str]:
     return notes
 
 
-def _has_statistics(preprocessor: dict) -> bool:
+def _has_statistics(path: str, node: dict) -> bool:
     """Whether a dict builds a data preprocessor that normalises images, and does not only hold such a one."""
-    return builds(preprocessor, BaseDataPreprocessor, None, MODELS) and takes(preprocessor, 'mean')
+    if 'type' not in node:  # mmpretrain's models know theirs by the key
+        return path.rpartition('.')[2] == 'data_preprocessor'
+    return builds(node, BaseDataPreprocessor, None, MODELS) and takes(node, 'mean')
 
 
 def _preprocessors(model: Any) -> Iterator[tuple[str, dict]]:
     """The preprocessors of a model's config that normalise images, with their dotted paths from the config's top."""
-    return ((path, node) for path, node in named_nodes(model, 'model') if _has_statistics(node))
+    return ((path, node) for path, node in named_nodes(model, 'model') if _has_statistics(path, node))
 
 
 def _feeds(holder: str, model: str) -> bool:

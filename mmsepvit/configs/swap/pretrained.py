@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from ...checkpoints.read import read_checkpoint
 from ...errors import UserError
@@ -19,6 +20,8 @@ def pretrained_init(source: str) -> dict:
     Raises:
         UserError: The checkpoint cannot be read, or there is no SepViT in it.
     """
+    if '://' not in source and not Path(source).suffix and not Path(source).exists():
+        source = f'mmsepvit://{source}'
     names = list(read_checkpoint(source)['state_dict'])
     prefixes = sorted({name[: -len(_FIRST_PARAMETER)] for name in names if name.endswith(_FIRST_PARAMETER)}, key=len)
     if not prefixes:

@@ -69,7 +69,8 @@ def count_price(
     """
     shape = crop or DEFAULT_SHAPES.get(old.get('default_scope'), _DEFAULT_SHAPE)
     try:
-        models = [with_total(count_config(_buildable(config), shape).full)['model'] for config in (old, new)]
+        with quiet():
+            models = [with_total(count_config(_buildable(config), shape).full)['model'] for config in (old, new)]
         return Price('model', shape, *zip(*((m.params, m.macs) for m in models)), strides)
     except Exception:  # of another structure, or with an operator that cannot run without data
         pass

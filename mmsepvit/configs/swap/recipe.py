@@ -82,9 +82,10 @@ def set_recipe(config: dict, owner: dict, task: str, arch: str | dict, filename:
     wrapper['optimizer'] = new
     if (config.get('auto_scale_lr') or {}).get('base_batch_size') is None:
         config['auto_scale_lr'] = {'enable': False, 'base_batch_size': batch}
+    scaled = f'scaled from batch {published_batch} to {batch}' if batch != published_batch else f'for batch {batch}'
     notes = [
-        f'optimizer: {type_name(new)} with rate and decay of {source}, for batch {batch} ({where}) instead of '
-        f'{published_batch}: {type_name(old)} with the rate of the old backbone trains a transformer badly',
+        f'optimizer: {type_name(new)} with rate and decay of {source}, {scaled} ({where}): {type_name(old)} with the '
+        'rate of the old backbone trains a transformer badly',
         *_set_exceptions(wrapper, published),
     ]
     clip = published.optim_wrapper.get('clip_grad')
