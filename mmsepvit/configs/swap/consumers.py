@@ -69,10 +69,11 @@ def rewrite_input(node: dict, old: Widths, new: Widths, nested: bool = False) ->
         if node.get(key) == old[0]:
             node[key] = new[0]
             done = True
-    for value in node.values():
+    for key, value in node.items():
         for child in value if isinstance(value, (list, tuple)) else [value]:
             if isinstance(child, dict):
-                done = rewrite_input(child, old, new, nested=True) or done
+                # A head of several heads hands its input on to each.
+                done = rewrite_input(child, old, new, nested=nested or not key.endswith('head_cfg')) or done
     return done
 
 

@@ -55,6 +55,7 @@ _REASONS = {
         )
     },
     'mmpose.PoseLifter': 'it lifts 2D key points and reads no image',
+    'mmpose.DWPoseDistiller': 'its student is a config of its own, named by student_cfg: swap the backbone of that one',
     # backbones
     'mmdet.HourglassNet': 'the hourglass puts out one stride-4 map a stack, and the head is supervised at each of them',
     'mmpose.HourglassNet': _STACKED,
@@ -79,6 +80,7 @@ _REASONS = {
     ),
     'mmpretrain.InceptionV3': 'the head reads the inner classifier of Inception v3 beside its output',
     'mmpretrain.LoRAModel': 'LoRA adapts the pretrained layers of the wrapped backbone, which a swap would take away',
+    'mmrotate.ReResNet': 'the neck and the RoI head read the rotation-equivariant channels of ReResNet',
     # necks
     'mmdet.RFP': 'the recursive feature pyramid runs the DetectoRS backbone again on its own output, stage by stage',
     'mmseg.MLANeck': 'MLA adds up four transformer maps of one stride; a pyramid has one map of each stride',
