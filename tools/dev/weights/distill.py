@@ -115,7 +115,7 @@ def train(
             share = min(1.0, (time.time() - state['begin']) / (state['end'] - state['begin']))
             if share >= 1:
                 break
-            warmup = min(1.0, (state['step'] + 1) / 200)
+            warmup = min(1.0, (state['step'] + 1) / 100)
             for group in optimizer.param_groups:
                 group['lr'] = rate * warmup * 0.5 * (1 + math.cos(math.pi * share))
             losses = model.distill(model.backbone(images), targets)
@@ -159,8 +159,8 @@ if __name__ == '__main__':
     parser.add_argument('--chunks', type=int, default=16)
     parser.add_argument('--first', type=int, default=0)
     parser.add_argument('--minutes', type=float, default=90)
-    parser.add_argument('--rate', type=float, default=5e-4)
-    parser.add_argument('--batch-size', type=int, default=64)
+    parser.add_argument('--rate', type=float, default=4e-4)
+    parser.add_argument('--batch-size', type=int, default=32)
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
