@@ -20,6 +20,7 @@ from mmengine.config import Config
 
 from ..config_tree import as_list, limit_regions
 from ..datasets.mini import ensure_mini_data
+from .mini_weights import leave_out_missing_weights
 
 MINI_ROOT = 'data/mini'
 
@@ -84,7 +85,8 @@ def apply_mini(config: Config) -> list[str]:
                 loader.batch_size = settings.batch_size
             else:
                 loader.batch_size = min(loader.batch_size, settings.batch_size)
-    return [f'--mini: generated data in {MINI_ROOT}, small images, a short schedule']
+    notes = [f'--mini: generated data in {MINI_ROOT}, small images, a short schedule']
+    return notes + leave_out_missing_weights(config)
 
 
 def make_mini_data(root: str | Path = MINI_ROOT) -> Path:

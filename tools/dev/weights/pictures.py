@@ -95,7 +95,8 @@ def package_files(folder: Path) -> Iterator[tuple[str, bytes]]:
 def find_rule(rules: list[Rule], name: str) -> Rule | None:
     """The rule for a file.
 
-    Packages install pictures elsewhere than their source has them: there the file's name counts. A file inside a resource file still has the path that it has in the source.
+    Packages install pictures elsewhere than their source has them: there the file's name counts. A file inside a
+    resource file still has the path that it has in the source.
     """
     stem = _stem(name)
     for rule in reversed(rules):
