@@ -2,7 +2,7 @@
 
     apt-get download tuxpaint-stamps-default mate-backgrounds
     for deb in *.deb; do dpkg-deb -x $deb packages/${deb%%_*}; done
-    python tools/dev/weights/composites.py packages composites --train 2000 --val 400
+    PYTHONPATH=.:tools python -m dev.weights.composites packages composites --train 2000 --val 400
 
 Training and validation share neither an object nor a background. Both packages are under the GPL: neither the pictures
 nor what is trained on them is published.

@@ -1,8 +1,8 @@
 """Mask R-CNN and UperNet with SepViT-Lite on composited photographs: from nothing, distilled, or pretrained directly.
 
-    python tools/dev/weights/dense.py detection --data composites --weights work/lite.pth
-    python tools/dev/weights/dense.py segmentation --data composites --weights work/lite.pth
-    python tools/dev/weights/dense.py direct --data composites
+    PYTHONPATH=.:tools python -m dev.weights.dense detection --data composites --weights work/lite.pth
+    PYTHONPATH=.:tools python -m dev.weights.dense segmentation --data composites --weights work/lite.pth
+    PYTHONPATH=.:tools python -m dev.weights.dense direct --data composites
 
 The models, losses and optimizers are those of this project's configs; pictures, batch, rate and length are smaller.
 `direct` gives both arms the same processor time: all of it at 192 pixels, or the first part at 96.
@@ -18,15 +18,13 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-REPO = Path(__file__).resolve().parents[3]
-sys.path[:0] = [str(REPO), str(Path(__file__).resolve().parent)]
-
-import results
-from composites import CLASSES
-
 from mmsepvit.config_tree import replace_sync_bn
 from mmsepvit.engine.runner import build_runner
 
+from . import results
+from .composites import CLASSES
+
+REPO = Path(__file__).resolve().parents[3]
 RATE = 3e-4
 BATCH = 4
 
@@ -163,7 +161,7 @@ def main() -> None:
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     args = parser.parse_args()
     if not (args.data / 'train.json').is_file():
-        sys.exit(f'{args.data} has no composites: make them with tools/dev/weights/composites.py')
+        sys.exit(f'{args.data} has no composites: make them with dev.weights.composites')
     torch.set_num_threads(1)
     if args.command == 'direct':
         direct(args)

@@ -1,7 +1,7 @@
 """Distils SepViT-Lite from EfficientNet-Lite0 on crops of the pictures that ``pictures.py`` collects, on a CPU.
 
-    python tools/dev/weights/distill.py prepare --pictures pictures --work work
-    python tools/dev/weights/distill.py train --work work --minutes 90 [--packages packages]
+    PYTHONPATH=.:tools python -m dev.weights.distill prepare --pictures pictures --work work
+    PYTHONPATH=.:tools python -m dev.weights.distill train --work work --minutes 90 [--packages packages]
 
 `prepare` draws the crops and computes what the teacher says of them once, in chunks; `train` uses the chunks that are
 there when an epoch begins, and goes on from its last checkpoint where it was stopped.
@@ -11,21 +11,17 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-import teacher  # noqa: F401 - registers EfficientNetLite0
-from crops import Crops
-from stamps import embed, leave_one_out, load_stamps, normalize
-
 from mmsepvit.models.distillation import FeatureDistillation, Targets
+
+from . import teacher  # noqa: F401 - registers EfficientNetLite0
+from .crops import Crops
+from .stamps import embed, leave_one_out, load_stamps, normalize
 
 CHUNK = 4096
 PAIRS = [

@@ -1,6 +1,6 @@
-"""Writes the student of a distillation as the package carries it: safetensors, half precision, its model card beside it.
+"""Writes the student of a distillation as the package carries it: safetensors, half precision.
 
-python tools/dev/weights/export.py work/step_1000.pth mmsepvit/weights/sepvit_lite_distilled.safetensors
+PYTHONPATH=.:tools python -m dev.weights.export work/step_1000.pth mmsepvit/weights/sepvit_lite_distilled.safetensors
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from mmsepvit import SepViT
 

@@ -1,8 +1,8 @@
 """Fashion-MNIST (60,000 product photographs, MIT): what distilled weights are worth, and SepViT-Lite against a Swin.
 
     apt-get install dataset-fashion-mnist
-    python tools/dev/weights/fashion.py labels --weights work/lite.pth --labels 1000 10000
-    python tools/dev/weights/fashion.py architectures                     # needs mmpretrain, for its Swin
+    PYTHONPATH=.:tools python -m dev.weights.fashion labels --weights work/lite.pth --labels 1000 10000
+    PYTHONPATH=.:tools python -m dev.weights.fashion architectures                     # needs mmpretrain, for its Swin
 
 All arms of a row see the same pictures in the same order, with the same recipe and number of steps.
 """
@@ -13,7 +13,6 @@ import argparse
 import math
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,14 +20,11 @@ import torch.nn.functional as F  # noqa: N812
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-import results
-from crops import FASHION, read_idx
-from stamps import normalize
-
 import mmsepvit  # noqa: F401 - registers the scope
+
+from . import results
+from .crops import FASHION, read_idx
+from .stamps import normalize
 
 SIZE = 56
 SEPVIT = {'type': 'mmsepvit.SepViT', 'arch': 'lite', 'window_token': 'zero'}

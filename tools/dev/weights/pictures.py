@@ -4,7 +4,7 @@ They are in Debian packages; nothing has to be installed:
 
     apt-get download gcompris-qt-data lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 gnome-taquin
     for deb in *.deb; do dpkg-deb -x $deb packages/${deb%%_*}; done
-    python tools/dev/weights/pictures.py packages pictures
+    PYTHONPATH=.:tools python -m dev.weights.pictures packages pictures
 
 The licence of each picture is read from its package's ``debian/copyright``, where the last paragraph that names a file
 counts. Pictures under the GPL, the GFDL or a licence not listed here are left out.

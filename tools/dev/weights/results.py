@@ -1,4 +1,4 @@
-"""The figures measured so far, in a small JSON file that is committed: one row a run, so that what is there is skipped."""
+"""The figures measured so far: a row a run in a small JSON file, which is committed; what is there is not run again."""
 
 from __future__ import annotations
 
