@@ -21,6 +21,7 @@ from torch import optim
 from ..config_tree import as_list, builds, datasets_of, limit_regions
 from ..datasets.mini import ensure_mini_data
 from .mini_datasets import MINI_ROOT, read_mini_data
+from .mini_weights import leave_out_missing_weights
 
 # Arguments of transforms and of data preprocessors that are sizes in pixels.
 _SIZES = ('scale', 'scales', 'crop_size', 'size')
@@ -83,7 +84,8 @@ def apply_mini(config: Config) -> list[str]:
     _change_variables(config, before)
     limit_regions(config.model, _REGIONS)
     _shorten_schedule(config, settings)
-    return [f'--mini: generated data in {MINI_ROOT}, small images, a short schedule']
+    notes = [f'--mini: generated data in {MINI_ROOT}, small images, a short schedule']
+    return notes + leave_out_missing_weights(config)
 
 
 def make_mini_data(root: str | Path = MINI_ROOT) -> Path:
