@@ -52,6 +52,22 @@ def datasets_of(tree: Any, path: str = '', wrappers: bool = False) -> Iterator[t
             yield from datasets_of(dataset, f'{path}.{i}', wrappers)
 
 
+def class_counts(model: Any) -> dict[str, int]:
+    """How many classes the heads of a model's config tell apart, by dotted path.
+
+    Only heads whose labels are a dataset's own: an auxiliary or a semantic head may have labels of its own making.
+    """
+    found = {}
+    for path, node in named_nodes(model, 'model'):
+        name = next((part for part in reversed(path.split('.')) if not part.isdigit()), '')
+        if name in ('decode_head', 'bbox_head', 'head') and isinstance(node.get('num_classes'), int):
+            # One channel through a sigmoid tells two classes apart.
+            found[path] = max(node['num_classes'], 2 if name == 'decode_head' else 1)
+        elif name == 'panoptic_head' and 'num_things_classes' in node:
+            found[path] = node['num_things_classes'] + node.get('num_stuff_classes', 0)
+    return found
+
+
 def as_list(node: Any) -> list:
     """A list of what a config may give as one item, as several or as None."""
     return list(node) if isinstance(node, (list, tuple)) else [node] if node else []

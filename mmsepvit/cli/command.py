@@ -114,8 +114,8 @@ def run_command(command: Callable[[list[str]], Any], argv: list[str] | None = No
         message = str(error) if isinstance(error, UserError) else explain(error)
         if message is None:
             raise
-        # All ranks of a distributed run make the same mistake; one of them says so.
-        if launched_rank() > 0:
+        # Where all ranks of a distributed run make the same mistake, one of them says so.
+        if getattr(error, 'every_rank', True) and launched_rank() > 0:
             time.sleep(_GRACE)
         else:
             print(f'error: {message}', file=sys.stderr, flush=True)

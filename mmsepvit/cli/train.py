@@ -14,6 +14,7 @@ from ..engine.precision import DTYPES, set_precision
 from ..errors import UserError
 from .command import Parser
 from .running import add_common, build, load, look_for_data
+from .swapping import add_swap_options
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -39,12 +40,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         action='store_true',
         help='scale the rate with the batch size, from the auto_scale_lr of the config',
     )
-    parser.add_argument(
-        '--backbone',
-        metavar='sepvit-ARCH',
-        help='put SepViT in place of the backbone of any config, which may be one that a package ships '
-        '(mmdet::…, mmseg::…, mmpretrain::…): sepvit-lite, -tiny, -small or -base',
-    )
+    add_swap_options(parser)
     add_common(parser)
     # "--amp CONFIG" means fp16: an optional value must not swallow the config.
     argv = [
@@ -64,7 +60,7 @@ def main(argv: list[str]) -> None:
         UserError: Something about the arguments, the data or the machine must be put right.
     """
     args = parse(argv)
-    config, notes = load(args, args.backbone)
+    config, notes = load(args)
     check_parts(config, 'train')
     notes += set_precision(config, args.amp)
     if args.auto_scale_lr:
