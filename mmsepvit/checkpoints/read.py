@@ -167,10 +167,9 @@ def _reason(state: dict, model: nn.Module, config: Config) -> str:
         asked = config.model.backbone.get('arch', 'tiny')
         if found != asked:
             return f'this looks like SepViT {found}, the config says {asked}.'
-    if not any(key.startswith('backbone.') for key in state):
-        tops = sorted({key.split('.')[0] for key in state})
-        return f'its parameters are {", ".join(tops[:4])}.*, with none of a backbone.'
     tops = {key.split('.')[0] for key in state}
+    if not any(key.startswith('backbone.') for key in state):
+        return f'its parameters are {", ".join(sorted(tops)[:4])}.*, with none of a backbone.'
     lacking = sorted({key.split('.')[0] for key in model.state_dict()} - tops)
     if lacking:
         return f"it has {', '.join(sorted(tops))} but no {', '.join(lacking)}; another task's?"

@@ -96,7 +96,8 @@ def _detection(run: Run) -> list[Figure]:
     truth = COCO(f'{MINI_ROOT}/coco/annotations/instances_val2017.json')
     classes = CocoDataset.METAINFO['classes']
     shown = _spread(run.predictions)
-    predicted, true = [], []
+    predicted: list[Any] = []
+    true: list[Any] = []
     for one in shown:
         found = one['pred_instances']
         kept = [i for i, score in enumerate(found['scores'].tolist()) if score >= _LEAST_SCORE]

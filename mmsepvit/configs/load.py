@@ -86,7 +86,7 @@ def apply_options(config: Config, options: Mapping[str, Any] | None) -> list[str
     Raises:
         UserError: A key leads through something that has no parts, or past the end of a list.
     """
-    notes = []
+    notes: list[str] = []
     for key, value in (options or {}).items():
         first, *rest = key.split('.')
         notes += _notes(config, key, value)
@@ -113,7 +113,7 @@ def _replaced(node: Any, parts: list[str], value: Any, key: str) -> Any:
     # None and a plain True or False open up: optim_wrapper.clip_grad.max_norm=1, compile.mode=max-autotune.
     if node is None or isinstance(node, bool):
         node = ConfigDict()
-    if not isinstance(node, Mapping):
+    if not isinstance(node, dict):
         raise UserError(f"--cfg-options {key}: '{where}' is {node!r}, which has no parts.")
     child = _replaced(node.get(part), rest, value, key)
     node[part] = child  # after everything that may be refused

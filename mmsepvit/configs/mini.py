@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import OPTIMIZERS
 from torch import optim
 
@@ -187,7 +187,7 @@ def _shorten_schedule(config: Config, settings: MiniSettings) -> None:
         optimizer.lr *= settings.batch_size / base_batch_size
     if base_batch_size:
         config.auto_scale_lr.base_batch_size = settings.batch_size
-    hooks = config.get('default_hooks') or {}
+    hooks = config.get('default_hooks') or ConfigDict()
     if hooks.get('checkpoint'):
         hooks.checkpoint.interval = settings.val_interval
     if hooks.get('logger'):

@@ -60,6 +60,7 @@ class SepViTRunner(Runner):
     """Iteration that the checkpoint to resume from stands at."""
 
     _left_out: LeftOut | None = None
+    _train_dataloader: Any
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop over a seeded dataloader."""

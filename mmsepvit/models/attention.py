@@ -95,8 +95,7 @@ class SeparableAttention(nn.Module):
 
         self.norm = nn.LayerNorm(channels, eps=1e-6)
         self.dsa_qkv = nn.Linear(channels, 3 * channels)
-        has_token = use_psa and token_grid is not None
-        self.window_token = nn.Parameter(torch.zeros(*token_grid, channels)) if has_token else None
+        self.window_token = nn.Parameter(torch.zeros(*token_grid, channels)) if use_psa and token_grid else None
         if use_psa:
             self.psa_norm = nn.LayerNorm(channels, eps=1e-5)
             self.psa_qk = nn.Linear(channels, 2 * channels)
