@@ -18,7 +18,7 @@ from torch import nn
 
 from ..config_tree import replace_sync_bn
 from ..errors import UserError
-from .bad_data import LabelRange, LeftOut, LeftOutHook, NonEmptyBatches, guarded_dataloader
+from .bad_data import LabelRange, LeftOut, LeftOutHook, NonEmptyBatches, guard_metrics, guarded_dataloader
 from .compiling import compile_backbones
 from .randomness import SeedStepHook, seeded_dataloader
 
@@ -84,13 +84,14 @@ class SepViTRunner(Runner):
 
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop over a dataloader whose errors name their files."""
-        return self._build_guarded('_val_dataloader', super().build_val_loop, loop)
+        return self._build_guarded('val', super().build_val_loop, loop)
 
     def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop over a dataloader whose errors name their files."""
-        return self._build_guarded('_test_dataloader', super().build_test_loop, loop)
+        return self._build_guarded('test', super().build_test_loop, loop)
 
-    def _build_guarded(self, attribute: str, build: Callable, loop: BaseLoop | dict) -> BaseLoop:
+    def _build_guarded(self, split: str, build: Callable, loop: BaseLoop | dict) -> BaseLoop:
+        attribute = f'_{split}_dataloader'
         plain = getattr(self, attribute)
         if isinstance(loop, BaseLoop) or not isinstance(plain, dict):
             return build(loop)
@@ -100,6 +101,7 @@ class SepViTRunner(Runner):
             built = build(loop)
         finally:
             setattr(self, attribute, plain)
+        guard_metrics(built, getattr(self, f'_{split}_evaluator'))
         if left_out is not None:
             built.dataloader = NonEmptyBatches(built.dataloader)
         return built
