@@ -1,9 +1,13 @@
-"""Walking the dicts of a config."""
+"""Walking the dicts of a config, and asking what they build."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
+
+from mmengine.registry import MODELS, Registry
+from torch import nn
 
 
 def nodes(tree: Any, skip: Container[str] = ()) -> Iterator[dict]:
@@ -65,13 +69,58 @@ def class_counts(model: Any) -> dict[str, int]:
 
 
 def as_list(node: Any) -> list:
-    """What stands where a config may have one, several or none."""
+    """A list of what a config may give as one item, as several or as None."""
     return list(node) if isinstance(node, (list, tuple)) else [node] if node else []
 
 
+def built_class(node: Any, scope: str | None, registry: Registry) -> Any:
+    """What a registry would build a dict of a config with.
+
+    Every question about a ``type`` goes through here, since a config may hold a name, a name with a scope, the dotted
+    path of a class, or the class itself.
+
+    Args:
+        node: The dict.
+        scope: The config's ``default_scope``. None means the one that holds now.
+        registry: The root registry of that kind of object, such as `mmengine.registry.MODELS`.
+
+    Returns:
+        The class, or the function that is registered in its place. None where the node is no dict, has no type, or
+        has one that nobody registered.
+    """
+    kind = node.get('type') if isinstance(node, Mapping) else None
+    if not isinstance(kind, str):
+        return kind
+    with registry.switch_scope_and_registry(node.get('_scope_', scope)) as scoped:
+        try:
+            return scoped.get(kind)
+        except RuntimeError:  # mmengine tries it as the path of a module, whose import may fail
+            return None
+
+
+def builds(node: Any, parent: type | tuple[type, ...], scope: str | None, registry: Registry) -> bool:
+    """Whether a registry would build an object of a class, or of one that inherits from it, from a config's dict.
+
+    Args:
+        node: The dict.
+        parent: The class, or several of them.
+        scope: The config's ``default_scope``. None means the one that holds now.
+        registry: The root registry of that kind of object.
+    """
+    found = built_class(node, scope, registry)
+    return inspect.isclass(found) and issubclass(found, parent)
+
+
 def replace_sync_bn(model: Any) -> int:
-    """Turns every SyncBN in a model's config into BN, and counts them."""
-    found = [node for node in nodes(model) if node.get('type') in ('SyncBN', 'MMSyncBN')]
+    """Turns every SyncBN in a model's config into BN, and counts them: PyTorch's and mmcv's own (``MMSyncBN``)."""
+    sync_bn: tuple[type, ...] = (nn.SyncBatchNorm,)
+    try:
+        from mmcv.ops import SyncBatchNorm  # registers both names, too
+    except ImportError:  # no config with either can be built then
+        pass
+    else:
+        sync_bn += (SyncBatchNorm,)
+    found = [node for node in nodes(model) if builds(node, sync_bn, None, MODELS)]
     for node in found:
         node['type'] = 'BN'
     return len(found)

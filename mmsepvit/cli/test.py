@@ -7,8 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints.read import check_fits, read_checkpoint
-from ..configs.preflight import check_work_dir
-from ..configs.testing import add_label_maps, augment_test, check_out, draw_predictions, dump_metric
+from ..configs.preflight import check_parts, check_work_dir
+from ..configs.testing import (
+    add_label_maps,
+    augment_test,
+    check_out,
+    draw_predictions,
+    dump_metric,
+    keep_the_trained_config,
+)
 from .command import Parser
 from .running import add_common, build, load, look_for_data
 
@@ -39,6 +46,8 @@ def main(argv: list[str]) -> dict[str, Any]:
     """
     args = parse(argv)
     config, notes = load(args)
+    check_parts(config, 'test')
+    keep_the_trained_config(config)
     if args.out:
         check_out(config, args.out)
     if args.show_dir:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .drawing import FirstViewHook
 from .precision import CpuAmpOptimWrapper, Float32BoxesHook
 from .randomness import SeedStepHook
 
-__all__ = ['CpuAmpOptimWrapper', 'Float32BoxesHook', 'SeedStepHook']
+__all__ = ['CpuAmpOptimWrapper', 'FirstViewHook', 'Float32BoxesHook', 'SeedStepHook']
