@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..config_tree import as_list, class_counts, nodes
 from ..datasets.naming import DataError, blame, describe, explain, locate, named_errors
+from ..errors import UserError
 
 _WHY = ': '  # between a sample's files and what is wrong with it
 _HELP = 'tools/check_data.py CONFIG finds what is wrong with the data; --skip-bad N leaves up to N samples out.'
@@ -302,6 +303,27 @@ def guard_metrics(loop: BaseLoop, evaluator: Any) -> None:
     loop.evaluator.evaluate = guarded
 
 
+def name_batches(loop: BaseLoop) -> None:
+    """Logs the images of the batch at which a loop ends with an error: it may be theirs or the model's."""
+    if not hasattr(loop, 'run_iter'):
+        return
+    run_iter = loop.run_iter
+
+    @wraps(run_iter)
+    def named(*args: Any) -> Any:
+        try:
+            return run_iter(*args)
+        except UserError:
+            raise
+        except Exception:
+            batch = args[-1] if isinstance(args[-1], dict) else {}
+            samples = [{'data_samples': sample} for sample in as_list(batch.get('data_samples'))]
+            loop.runner.logger.error(f'this batch ended the run: {_images(samples)}')
+            raise
+
+    loop.run_iter = named
+
+
 class LeftOutHook(Hook):
     """Logs every sample that is left out, once, and their number at the end.
 
@@ -338,8 +360,8 @@ def _size(shape: Any) -> str:
 def _images(samples: list) -> str:
     found = []
     for sample in samples:
-        annotation = sample.get('data_samples') if isinstance(sample, dict) else None
-        path = annotation.get('img_path') if isinstance(annotation, BaseDataElement) else None
-        shape = tuple(getattr(sample.get('inputs'), 'shape', ())) if isinstance(sample, dict) else ()
-        found.append(f'{path or "a sample"} {shape or ""}'.strip())
+        sample = sample if isinstance(sample, dict) else {}
+        path = getattr(sample.get('data_samples'), 'img_path', None)
+        shape = tuple(getattr(sample.get('inputs'), 'shape', ())) or ''
+        found.append(f'{path or "a sample"} {shape}'.strip())
     return ', '.join(found)

@@ -18,7 +18,7 @@ from torch import nn
 
 from ..config_tree import replace_sync_bn
 from ..errors import UserError
-from .bad_data import LabelRange, LeftOut, LeftOutHook, NonEmptyBatches, guard_metrics, guarded_dataloader
+from .bad_data import LabelRange, LeftOut, LeftOutHook, NonEmptyBatches, guard_metrics, guarded_dataloader, name_batches
 from .compiling import compile_backbones
 from .randomness import SeedStepHook, seeded_dataloader
 
@@ -80,6 +80,7 @@ class SepViTRunner(Runner):
         if at_place and hasattr(built, 'dataloader_iterator'):
             built.dataloader_iterator = _AlreadyAdvanced(built.dataloader_iterator, self.resume_iter)
         self.register_hook(SeedStepHook())
+        name_batches(built)
         return built
 
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
@@ -101,6 +102,7 @@ class SepViTRunner(Runner):
             built = build(loop)
         finally:
             setattr(self, attribute, plain)
+        name_batches(built)
         guard_metrics(built, getattr(self, f'_{split}_evaluator'))
         if left_out is not None:
             built.dataloader = NonEmptyBatches(built.dataloader)

@@ -181,6 +181,18 @@ def is_named(place: str, split: str, words: str) -> bool:
     return (f'instances_{split}2017.json' if place.startswith('annotation') else place) in words
 
 
+def test_batch_that_ends_a_run_is_logged(spoil: Callable, tmp_path: Path) -> None:
+    from bad_runs import train
+
+    # Only in training are labels compared with the head's classes; this preprocessor needs it in validation too.
+    place, config = spoil(planted.imagenet_label_1000, 'val')
+    words = train(config, tmp_path / 'work')
+    assert words.startswith('RuntimeError: ')
+    [log] = (tmp_path / 'work').glob('*/*.log')
+    [line] = [line for line in log.read_text().splitlines() if 'this batch ended the run' in line]
+    assert place in line
+
+
 def weights(path: Path) -> dict[str, torch.Tensor]:
     return torch.load(path, map_location='cpu', weights_only=False)['state_dict']
 
@@ -234,7 +246,8 @@ def test_every_bad_data_set_is_named_and_found(clean: Path, tmp_path: Path, monk
             words = train(config, folder / 'work')
             log = ''.join(path.read_text() for path in folder.glob('work/*/*.log'))
             if words is not None:
-                end = 'ends, named' if is_named(place, split, words) else 'ends, unnamed'
+                lines = [words, *(line for line in log.splitlines() if 'this batch ended the run' in line)]
+                end = 'ends, named' if is_named(place, split, '\n'.join(lines)) else 'ends, unnamed'
             else:
                 end = 'loss is NaN' if 'loss: nan' in log else 'goes on'
             found = any(report.faults for report in check_data(Config.fromfile(config), workers=0))
