@@ -155,6 +155,7 @@ ENDS_A_RUN = [
     (planted.ade_sizes_differ, 'val'),
     (planted.ade_class_151, 'train'),
     (planted.coco_mask_missing, 'train'),
+    (planted.coco_box_beside_a_turned_image, 'train'),  # the losses would be NaN
     (planted.coco_polygon_of_two_points, 'val'),  # which pycocotools finds when the results are there
     (planted.coco_json_truncated, 'val'),
     (planted.imagenet_label_1000, 'train'),
