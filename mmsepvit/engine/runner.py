@@ -18,8 +18,9 @@ from torch import nn
 
 from ..config_tree import replace_sync_bn
 from ..errors import UserError
-from .bad_data import LabelRange, LeftOut, LeftOutHook, NonEmptyBatches, guard_metrics, guarded_dataloader, name_batches
+from .bad_data import LabelRange, guard_metrics, guarded_dataloader, name_batches
 from .compiling import compile_backbones
+from .left_out import LeftOut, LeftOutHook, NonEmptyBatches
 from .randomness import SeedStepHook, seeded_dataloader
 
 

@@ -17,7 +17,8 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
 from mmsepvit.datasets.naming import DataError
-from mmsepvit.engine.bad_data import GuardedDataset, LeftOut, NonEmptyBatches, guarded_dataloader
+from mmsepvit.engine.bad_data import GuardedDataset, guarded_dataloader
+from mmsepvit.engine.left_out import LeftOut, NonEmptyBatches
 from mmsepvit.engine.randomness import DrawnIndex, SeededDataset, seeded_dataloader
 
 BAD = ('2.jpg', '5.jpg')
