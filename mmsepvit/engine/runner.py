@@ -18,8 +18,9 @@ from torch import nn
 
 from ..config_tree import replace_sync_bn
 from ..errors import UserError
-from .bad_data import LabelRange, LeftOut, LeftOutHook, NonEmptyBatches, guarded_dataloader
+from .bad_data import LabelRange, guard_metrics, guarded_dataloader, name_batches
 from .compiling import compile_backbones
+from .left_out import LeftOut, LeftOutHook, NonEmptyBatches
 from .randomness import SeedStepHook, seeded_dataloader
 
 
@@ -81,17 +82,19 @@ class SepViTRunner(Runner):
         if at_place and hasattr(built, 'dataloader_iterator'):
             built.dataloader_iterator = _AlreadyAdvanced(built.dataloader_iterator, self.resume_iter)
         self.register_hook(SeedStepHook())
+        name_batches(built)
         return built
 
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop over a dataloader whose errors name their files."""
-        return self._build_guarded('_val_dataloader', super().build_val_loop, loop)
+        return self._build_guarded('val', super().build_val_loop, loop)
 
     def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop over a dataloader whose errors name their files."""
-        return self._build_guarded('_test_dataloader', super().build_test_loop, loop)
+        return self._build_guarded('test', super().build_test_loop, loop)
 
-    def _build_guarded(self, attribute: str, build: Callable, loop: BaseLoop | dict) -> BaseLoop:
+    def _build_guarded(self, split: str, build: Callable, loop: BaseLoop | dict) -> BaseLoop:
+        attribute = f'_{split}_dataloader'
         plain = getattr(self, attribute)
         if isinstance(loop, BaseLoop) or not isinstance(plain, dict):
             return build(loop)
@@ -101,6 +104,8 @@ class SepViTRunner(Runner):
             built = build(loop)
         finally:
             setattr(self, attribute, plain)
+        name_batches(built)
+        guard_metrics(built, getattr(self, f'_{split}_evaluator'))
         if left_out is not None:
             built.dataloader = NonEmptyBatches(built.dataloader)
         return built
