@@ -13,8 +13,8 @@ from mmengine.runner import Runner
 from ..errors import UserError, did_you_mean
 from .sources import config_path, load
 
-PACKAGES = ('mmseg', 'mmdet', 'mmpretrain')
-"""Packages that a config's ``default_scope`` may name."""
+PACKAGES = ('mmseg', 'mmdet', 'mmpretrain', 'mmpose', 'mmrotate')
+"""Packages that a config's ``default_scope`` may name; of the last two only swapped configs are trained."""
 
 
 def config_folder() -> Path | None:
@@ -34,7 +34,7 @@ def load_config(path: str) -> Config:
             'mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py'.
 
     Returns:
-        The config, its ``default_scope`` one of mmseg, mmdet and mmpretrain.
+        The config, its ``default_scope`` one of :data:`PACKAGES`.
 
     Raises:
         UserError: The file is missing, cannot be read or names no known package.

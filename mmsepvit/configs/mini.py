@@ -20,6 +20,7 @@ from torch import optim
 
 from ..config_tree import as_list, builds, datasets_of, limit_regions
 from ..datasets.mini import ensure_mini_data
+from ..errors import UserError
 from .mini_datasets import MINI_ROOT, read_mini_data
 from .mini_weights import leave_out_missing_weights
 
@@ -70,6 +71,8 @@ def apply_mini(config: Config) -> list[str]:
     Raises:
         UserError: The config has a dataset that no mini data can be made for.
     """
+    if config.default_scope not in SETTINGS:
+        raise UserError(f'--mini: there is no mini data for {config.default_scope}, only for {", ".join(SETTINGS)}.')
     settings = SETTINGS[config.default_scope]
     before = _loaders(deepcopy(config._cfg_dict))
     read_mini_data(config)
