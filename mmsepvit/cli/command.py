@@ -69,6 +69,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--trust``."""
+    parser.add_argument(
+        '--trust',
+        action='store_true',
+        help='read objects of any class from a .pth file, which runs code of the file: for files of your own alone',
+    )
+
+
 def whole_number(least: int) -> Callable[[str], int]:
     """A ``type`` for `argparse`: whole numbers from ``least`` on."""
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from mmengine.config import Config
-
-from ..checkpoints.read import check_fits, check_pretrained, latest_checkpoint, read_checkpoint
+from ..checkpoints.read import reading_safely
+from ..checkpoints.start import find_start
 from ..engine.precision import DTYPES, set_precision
 from ..errors import UserError
 from .command import Parser
@@ -61,6 +60,11 @@ def main(argv: list[str]) -> None:
         UserError: Something about the arguments, the data or the machine must be put right.
     """
     args = parse(argv)
+    with reading_safely(args.trust):
+        _train(args)
+
+
+def _train(args: argparse.Namespace) -> None:
     config, notes = load(args, args.backbone)
     notes += set_precision(config, args.amp)
     if args.auto_scale_lr:
@@ -70,37 +74,6 @@ def main(argv: list[str]) -> None:
                 'batch that its rate is meant for.'
             )
         config.auto_scale_lr.enable = True
-    resume_iter, resume_notes = _set_start(config, args.resume)
+    start = find_start(config, args.resume)
     look_for_data(config, args.mini, ('train', 'val') if config.get('val_cfg') else ('train',))
-    build(config, notes + resume_notes, resume_iter).train()
-
-
-def _set_start(config: Config, resume: str | None) -> tuple[int, list[str]]:
-    """Checks the weights to start from, if any; returns its iteration and notes for the log."""
-    notes: list[str] = []
-    path = resume
-    if resume == 'auto' or (resume is None and config.get('resume') and not config.get('load_from')):
-        path, notes = latest_checkpoint(config.work_dir)
-    elif resume is None:
-        path = config.get('load_from')
-    if path is None:
-        config.update(resume=False, load_from=None)
-        check_pretrained(config)
-        return 0, notes
-    resuming = resume is not None or bool(config.get('resume'))
-    checkpoint = read_checkpoint(path)
-    check_fits(path, checkpoint, config, partial=not resuming)
-    config.update(resume=resuming, load_from=path)
-    if not resuming:
-        return 0, notes
-    meta = checkpoint.get('meta', {})
-    if 'optimizer' not in checkpoint or 'iter' not in meta or 'message_hub' not in checkpoint:
-        raise UserError(
-            f"--resume '{path}': it holds parameters but no state of a training, so nothing can be "
-            'resumed.\nTo start a new training from it, use --cfg-options load_from=' + path
-        )
-    if meta.get('seed') is not None:
-        # mmengine would take it too, but after the order of the data was drawn from another.
-        config.setdefault('randomness', {})
-        config.randomness.seed = meta['seed']
-    return int(meta['iter']), notes
+    build(config, notes + start.notes, start).train()

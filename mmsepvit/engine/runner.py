@@ -106,12 +106,17 @@ class SepViTRunner(Runner):
         return plain_batches and isinstance(cls, type) and issubclass(cls, InfiniteSampler)
 
 
-def build_runner(config: Config, resume_iter: int = 0) -> Runner:
-    """Builds the runner of a config: its own ``runner_type``, or :class:`SepViTRunner`."""
+def build_runner(config: Config, resumed: dict[str, Any] | None = None) -> Runner:
+    """Builds the runner of a config: its own ``runner_type``, or `SepViTRunner`.
+
+    Args:
+        config: The config.
+        resumed: ``meta`` of the checkpoint to resume from. Defaults to None: nothing is resumed.
+    """
     if 'runner_type' in config:
         return RUNNERS.build(config)
     runner = SepViTRunner.from_cfg(config)
-    runner.resume_iter = resume_iter
+    runner.resume_iter = resumed['iter'] if resumed else 0
     return runner
 
 

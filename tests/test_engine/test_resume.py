@@ -13,7 +13,7 @@ import pytest
 import torch
 from small_runs import short_options, small_config
 
-from mmsepvit.checkpoints.read import latest_checkpoint
+from mmsepvit.checkpoints.start import latest_checkpoint
 from mmsepvit.cli.train import main as train
 
 ROOT = Path(__file__).parents[2]
