@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -118,4 +119,6 @@ def run_command(command: Callable[[list[str]], Any], argv: list[str] | None = No
         else:
             print(f'error: {error}', file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     return result if isinstance(result, int) else 0

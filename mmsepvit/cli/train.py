@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import gc
+import sys
 
 from ..checkpoints.read import reading_safely
 from ..checkpoints.start import find_start
+from ..checkpoints.write import FULL
 from ..engine.precision import DTYPES, set_precision
+from ..engine.stopping import TrainingStoppedError
 from ..errors import UserError
-from .command import Parser
+from .command import Parser, launched_rank
 from .running import add_common, build, load, look_for_data
 
 
@@ -50,18 +54,35 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str]) -> int:
     """Trains a config, as ``tools/train.py`` does.
 
     Args:
         argv: Arguments of the command line, without the program's name.
 
+    Returns:
+        The exit code: 0, or 128 and the number of the signal that stopped the training.
+
     Raises:
         UserError: Something about the arguments, the data or the machine must be put right.
     """
     args = parse(argv)
-    with reading_safely(args.trust):
-        _train(args)
+    stopped = 0
+    try:
+        with reading_safely(args.trust):
+            _train(args)
+    except TrainingStoppedError as error:
+        if launched_rank() == 0:
+            print(error, file=sys.stderr)
+        stopped = 128 + error.signal
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(
+            f'the disk is full ({error}). Make room on it, then go on: the same command with --resume.'
+        ) from None
+    gc.collect()  # ends the data loading processes of a stopped training
+    return stopped
 
 
 def _train(args: argparse.Namespace) -> None:
