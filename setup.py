@@ -12,8 +12,8 @@ from setuptools.command.build import build
 
 ROOT = Path(__file__).resolve().parent
 MIM_PARTS = ('configs', 'tools', 'model-index.yml')
-# Of use in a checkout only.
-NOT_SHIPPED = {'tools/make_env.py'}
+# Of use in a checkout only: the measurements, and the plain implementation that they are checked against.
+NOT_SHIPPED = ('tools/dev/', 'tools/benchmark.py', 'tools/swap_matrix.py')
 
 
 def version() -> str:
@@ -22,7 +22,7 @@ def version() -> str:
 
 
 def requirements(name: str) -> list[str]:
-    lines = (ROOT / 'requirements' / f'{name}.txt').read_text(encoding='utf-8').splitlines()
+    lines = (ROOT / 'requirements' / f'{name}.in').read_text(encoding='utf-8').splitlines()
     return [line for line in (line.partition('#')[0].strip() for line in lines) if line]
 
 
@@ -35,7 +35,7 @@ def mim_files() -> list[str]:
             raise FileNotFoundError(f'{path} is missing: the package carries it')
         files += [path] if path.is_file() else [file for file in path.rglob('*') if file.is_file()]
     names = (file.relative_to(ROOT) for file in files if '__pycache__' not in file.parts)
-    return sorted(name.as_posix() for name in names if name.as_posix() not in NOT_SHIPPED)
+    return sorted(name.as_posix() for name in names if not name.as_posix().startswith(NOT_SHIPPED))
 
 
 class BuildMim(Command):

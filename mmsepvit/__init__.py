@@ -18,13 +18,20 @@ except ModuleNotFoundError as error:
 from mmengine.registry import MODELS as MMENGINE_MODELS
 
 from .checkpoints import convert_official_state_dict
-from .models import SepViT
+from .models import FeatureDistillation, SepViT
 from .version import __version__
 
 # With this, after `import mmsepvit`, a bare type='SepViT' resolves in every package too.
 MMENGINE_MODELS.register_module(module=SepViT)
 
-__all__ = ['LayerDecayOptimWrapperConstructor', 'SepViT', '__version__', 'convert_official_state_dict', 'swap_backbone']
+__all__ = [
+    'FeatureDistillation',
+    'LayerDecayOptimWrapperConstructor',
+    'SepViT',
+    '__version__',
+    'convert_official_state_dict',
+    'swap_backbone',
+]
 
 
 def __getattr__(name: str) -> Any:

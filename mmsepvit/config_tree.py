@@ -1,9 +1,13 @@
-"""Walking the dicts of a config."""
+"""Walking the dicts of a config, and asking what they build."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
+
+from mmengine.registry import MODELS, Registry
+from torch import nn
 
 
 def nodes(tree: Any, skip: Container[str] = ()) -> Iterator[dict]:
@@ -25,14 +29,98 @@ def named_nodes(tree: Any, path: str, skip: Container[str] = ()) -> Iterator[tup
         yield from named_nodes(value, f'{path}.{key}', skip)
 
 
+def datasets_of(tree: Any, path: str = '', wrappers: bool = False) -> Iterator[tuple[str, dict]]:
+    """Yields the datasets that read files, from inside any wrappers (RepeatDataset, ConcatDataset and the like).
+
+    Args:
+        tree: What stands under ``dataset`` of a dataloader's config: a dataset, a wrapper, or nothing.
+        path: Its dotted path, with which the yielded paths begin.
+        wrappers: Whether the wrappers are yielded too, each before what it wraps; they may have a pipeline of their
+            own. Defaults to False.
+
+    Yields:
+        The dotted path and the config of each.
+    """
+    if isinstance(tree, Mapping):
+        inner = {key: tree[key] for key in ('dataset', 'datasets') if isinstance(tree.get(key), (Mapping, list, tuple))}
+        if wrappers or not inner:
+            yield path, tree
+        for key, value in inner.items():
+            yield from datasets_of(value, f'{path}.{key}', wrappers)
+    elif isinstance(tree, (list, tuple)):
+        for i, dataset in enumerate(tree):
+            yield from datasets_of(dataset, f'{path}.{i}', wrappers)
+
+
+def class_counts(model: Any) -> dict[str, int]:
+    """How many classes the heads of a model's config tell apart, by dotted path.
+
+    Only heads whose labels are a dataset's own: an auxiliary or a semantic head may have labels of its own making.
+    """
+    found = {}
+    for path, node in named_nodes(model, 'model'):
+        name = next((part for part in reversed(path.split('.')) if not part.isdigit()), '')
+        if name in ('decode_head', 'bbox_head', 'head') and isinstance(node.get('num_classes'), int):
+            # One channel through a sigmoid tells two classes apart.
+            found[path] = max(node['num_classes'], 2 if name == 'decode_head' else 1)
+        elif name == 'panoptic_head' and 'num_things_classes' in node:
+            found[path] = node['num_things_classes'] + node.get('num_stuff_classes', 0)
+    return found
+
+
 def as_list(node: Any) -> list:
-    """What stands where a config may have one, several or none."""
+    """A list of what a config may give as one item, as several or as None."""
     return list(node) if isinstance(node, (list, tuple)) else [node] if node else []
 
 
+def built_class(node: Any, scope: str | None, registry: Registry) -> Any:
+    """What a registry would build a dict of a config with.
+
+    Every question about a ``type`` goes through here, since a config may hold a name, a name with a scope, the dotted
+    path of a class, or the class itself.
+
+    Args:
+        node: The dict.
+        scope: The config's ``default_scope``. None means the one that holds now.
+        registry: The root registry of that kind of object, such as `mmengine.registry.MODELS`.
+
+    Returns:
+        The class, or the function that is registered in its place. None where the node is no dict, has no type, or
+        has one that nobody registered.
+    """
+    kind = node.get('type') if isinstance(node, Mapping) else None
+    if not isinstance(kind, str):
+        return kind
+    with registry.switch_scope_and_registry(node.get('_scope_', scope)) as scoped:
+        try:
+            return scoped.get(kind)
+        except RuntimeError:  # mmengine tries it as the path of a module, whose import may fail
+            return None
+
+
+def builds(node: Any, parent: type | tuple[type, ...], scope: str | None, registry: Registry) -> bool:
+    """Whether a registry would build an object of a class, or of one that inherits from it, from a config's dict.
+
+    Args:
+        node: The dict.
+        parent: The class, or several of them.
+        scope: The config's ``default_scope``. None means the one that holds now.
+        registry: The root registry of that kind of object.
+    """
+    found = built_class(node, scope, registry)
+    return inspect.isclass(found) and issubclass(found, parent)
+
+
 def replace_sync_bn(model: Any) -> int:
-    """Turns every SyncBN in a model's config into BN, and counts them."""
-    found = [node for node in nodes(model) if node.get('type') in ('SyncBN', 'MMSyncBN')]
+    """Turns every SyncBN in a model's config into BN, and counts them: PyTorch's and mmcv's own (``MMSyncBN``)."""
+    sync_bn: tuple[type, ...] = (nn.SyncBatchNorm,)
+    try:
+        from mmcv.ops import SyncBatchNorm  # registers both names, too
+    except ImportError:  # no config with either can be built then
+        pass
+    else:
+        sync_bn += (SyncBatchNorm,)
+    found = [node for node in nodes(model) if builds(node, sync_bn, None, MODELS)]
     for node in found:
         node['type'] = 'BN'
     return len(found)

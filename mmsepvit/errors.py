@@ -11,7 +11,13 @@ class UserError(Exception):
 
     The message has one to three lines: what is wrong, naming the file or option, and what to do.
     Every other exception is a defect of the program and keeps its traceback.
+
+    Attributes:
+        every_rank: Whether all processes of a distributed run make the same mistake, so that one of them may speak for
+            all.
     """
+
+    every_rank = True
 
 
 def did_you_mean(word: str, known: Iterable[str], count: int = 3) -> str:

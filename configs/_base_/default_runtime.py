@@ -15,6 +15,5 @@ log_level = 'INFO'
 load_from = None
 resume = False
 
-# The shuffle order comes from the seed: a fixed one lets a run be repeated, and a resumed run see
-# the same order as an uninterrupted one.
-randomness = dict(seed=0, deterministic=False)
+# None draws a seed for each run and writes it to the log; `--seed N` repeats one. A resumed run keeps its own.
+randomness = dict(seed=None, deterministic=False)

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.model import PretrainedInit
+from mmengine.registry import MODELS, WEIGHT_INITIALIZERS, DefaultScope
 from torch import nn
 
-from ..config_tree import named_nodes, replace_sync_bn
+from ..config_tree import builds, named_nodes, replace_sync_bn
 from ..errors import UserError
 from ..models import SepViT
 from ..models.pretrained import check_transfer
@@ -65,8 +66,8 @@ def check_pretrained(config: Config) -> None:
     """
     for path, node in named_nodes(config.model, 'model'):
         init = node.get('init_cfg')
-        is_sepvit = node.get('type') in ('SepViT', 'mmsepvit.SepViT')
-        if not is_sepvit or not isinstance(init, Mapping) or init.get('type') != 'Pretrained':
+        scope = config.get('default_scope')
+        if not builds(node, SepViT, scope, MODELS) or not builds(init, PretrainedInit, scope, WEIGHT_INITIALIZERS):
             continue
         file, prefix = init['checkpoint'], init.get('prefix', '')
         state = _parameters(read_checkpoint(file))

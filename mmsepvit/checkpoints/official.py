@@ -9,20 +9,17 @@ from collections.abc import Mapping
 from torch import Tensor
 
 # (pattern of a published name, name here); the first that matches counts.
+_BLOCK, _OURS = r'blocks\.(\d+)\.(\d+)\.', r'backbone.stages.\1.blocks.\2.'
 _RENAMES = [
     (r'patch_embeds\.(\d+)\.(proj|norm)\.', r'backbone.stages.\1.patch_embed.\2.'),
     (r'pos_block\.(\d+)\.proj\.0\.', r'backbone.stages.\1.cpe.proj.'),
-    (r'blocks\.(\d+)\.(\d+)\.attn\.DSA_qkv\.', r'backbone.stages.\1.blocks.\2.attn.dsa_qkv.'),
-    (
-        r'blocks\.(\d+)\.(\d+)\.attn\.win_tokens_norm\.',
-        r'backbone.stages.\1.blocks.\2.attn.psa_norm.',
-    ),
-    (r'blocks\.(\d+)\.(\d+)\.attn\.PSA_qk\.', r'backbone.stages.\1.blocks.\2.attn.psa_qk.'),
-    (r'blocks\.(\d+)\.(\d+)\.win_tokens$', r'backbone.stages.\1.blocks.\2.window_token'),
-    (
-        r'blocks\.(\d+)\.(\d+)\.(norm1|norm2|mlp\.fc1|mlp\.fc2|attn\.proj)\.',
-        r'backbone.stages.\1.blocks.\2.\3.',
-    ),
+    (_BLOCK + r'norm1\.', _OURS + 'attn.norm.'),
+    (_BLOCK + r'win_tokens$', _OURS + 'attn.window_token'),
+    (_BLOCK + r'attn\.DSA_qkv\.', _OURS + 'attn.dsa_qkv.'),
+    (_BLOCK + r'attn\.win_tokens_norm\.', _OURS + 'attn.psa_norm.'),
+    (_BLOCK + r'attn\.PSA_qk\.', _OURS + 'attn.psa_qk.'),
+    (_BLOCK + r'norm2\.', _OURS + 'mlp.norm.'),
+    (_BLOCK + r'(attn\.proj|mlp\.fc1|mlp\.fc2)\.', _OURS + r'\3.'),
     (r'norm_list\.(\d+)\.', r'backbone.norm\1.'),
     (r'norm\.', r'backbone.norm3.'),
     (r'head\.', r'head.fc.'),

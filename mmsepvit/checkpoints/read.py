@@ -82,6 +82,9 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     Raises:
         UserError: There is no such file, it cannot be read, or it holds no weights or some that are not finite.
     """
+    if _reading.get() is None:
+        with reading_safely():
+            return read_checkpoint(path)
     try:
         checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
     except UserError:
@@ -89,9 +92,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     except Exception as error:  # of a network, or of what a scheme of mmengine does
         raise UserError(f"checkpoint '{path}' cannot be read ({_reason(error)}).") from None
     checkpoint = _normalized(path, checkpoint)
-    reading = _reading.get()
-    if reading is not None:
-        reading.kept[path] = checkpoint
+    _reading.get().kept[path] = checkpoint
     return checkpoint
 
 

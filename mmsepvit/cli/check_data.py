@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 
 from mmengine.config import Config
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
+from rich.table import Table
 
 from ..configs.load import apply_options, load_config
 from ..configs.mini import apply_mini, make_mini_data
 from ..configs.preflight import check_stack
-from ..datasets.check import FAULTS, check_data, print_reports
-from ..errors import UserError
+from ..datasets.check import FAULTS, Fault, Report, check_data
+from ..errors import UserError, did_you_mean
 from .command import Parser, add_options, whole_number
 
 
@@ -35,7 +37,9 @@ def run_checks(config: Config, workers: int | None = None, limit: int = 10, allo
     allowed = set(allow)
     unknown = sorted(allowed - set(FAULTS))
     if unknown:
-        raise UserError(f'--allow {unknown[0]}: there is no such fault; there are {", ".join(FAULTS)}.')
+        raise UserError(
+            f'--allow {unknown[0]}: there is no such fault.{did_you_mean(unknown[0], FAULTS)} --help lists them.'
+        )
     console = Console()
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task('reading', total=None)
@@ -46,8 +50,6 @@ def run_checks(config: Config, workers: int | None = None, limit: int = 10, allo
         reports = check_data(config, workers, advance)
     print_reports(reports, console, limit)
     kinds = Counter(fault.kind for report in reports for fault in report.faults)
-    if 'missing-folder' in kinds:
-        console.print('docs/data.md says where to get the data and how to lay it out.')
     count = sum(number for kind, number in kinds.items() if kind not in allowed)
     tolerated = sum(kinds.values()) - count
     console.print(
@@ -56,6 +58,35 @@ def run_checks(config: Config, workers: int | None = None, limit: int = 10, allo
         style='bold red' if count else 'bold green',
     )
     return count
+
+
+def print_reports(reports: Sequence[Report], console: Console, limit: int = 10) -> None:
+    """Prints a table of counts, then the faults of each kind and what to do about them.
+
+    Args:
+        reports: The reports.
+        console: Where to print.
+        limit: Faults of a kind and data set to print; 0 prints all.
+    """
+    table = Table('', *(', '.join(report.splits) for report in reports))
+    table.add_row('class', *(escape(report.dataset) for report in reports))
+    table.add_row('root', *(escape(report.root) for report in reports))
+    for name in dict.fromkeys(name for report in reports for name in report.counts):
+        table.add_row(name, *(str(report.counts.get(name, '-')) for report in reports))
+    table.add_row('faults', *(str(len(report.faults)) for report in reports))
+    console.print(table)
+    for report in reports:
+        by_kind: dict[str, list[Fault]] = defaultdict(list)
+        for fault in report.faults:
+            by_kind[fault.kind].append(fault)
+        for kind, faults in by_kind.items():
+            meaning, cure = FAULTS[kind]
+            console.print(f'{", ".join(report.splits)}: {kind}: {meaning} ({len(faults)}); {cure}', style='bold')
+            for fault in faults[: limit or None]:
+                what = f': {fault.what}' if fault.what else ''
+                console.print(f'  {fault.where}{what}', markup=False, highlight=False, soft_wrap=True)
+            if limit and len(faults) > limit:
+                console.print(f'  and {len(faults) - limit} more')
 
 
 def main(argv: list[str]) -> None:
@@ -76,7 +107,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument('config', help='config file of any of the three tasks')
     parser.add_argument('--mini', action='store_true', help='check the generated mini data')
     add_options(parser)
-    parser.add_argument('--workers', type=whole_number(0), help='threads that read (default: one a CPU)')
+    parser.add_argument('--workers', type=whole_number(0), help='processes that read (default: one a CPU)')
     parser.add_argument(
         '--limit', type=whole_number(0), default=10, help='faults of a kind to print, 0 for all (default: 10)'
     )

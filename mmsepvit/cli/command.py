@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Any, NoReturn
 
 from mmengine.config import DictAction
 
+from ..configs.constructors import explain
 from ..errors import UserError
 
 EXIT_USER_ERROR = 2
@@ -48,14 +50,16 @@ class OptionsAction(DictAction):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        for value in values or ():
-            key, equals, _ = value.partition('=')
-            if not equals or not key:
-                parser.error(f"{option_string} takes KEY=VALUE pairs, got '{value}'")
-        try:
-            super().__call__(parser, namespace, values, option_string)
-        except AssertionError as error:  # unbalanced brackets
-            parser.error(f'{option_string}: {error}')
+        for pair in values or ():
+            key, equals, value = pair.partition('=')
+            if not equals or not all(key.split('.')):
+                parser.error(f"{option_string} takes KEY=VALUE pairs, got '{pair}'")
+            if re.search(r'(^|[\[(,])\s*(dict\(|\{)', value):
+                parser.error(f'{option_string} {pair}: no dicts here; name each key of it, as in {key}.type=VALUE')
+            try:
+                super().__call__(parser, namespace, [pair], option_string)
+            except (AssertionError, RecursionError):  # of brackets without their partner, or not around the whole
+                parser.error(f"{option_string} {pair}: the value's brackets cannot be read; write [1,2] or (1,2)")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -79,13 +83,15 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def whole_number(least: int) -> Callable[[str], int]:
-    """A ``type`` for `argparse`: whole numbers from ``least`` on."""
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A ``type`` for `argparse`: whole numbers from ``least`` on, up to ``most`` if there is such a bound."""
 
     def parse(text: str) -> int:
         value = int(text)
         if value < least:
             raise argparse.ArgumentTypeError(f'{text} is less than {least}')
+        if most is not None and value > most:
+            raise argparse.ArgumentTypeError(f'{text} is more than {most}')
         return value
 
     parse.__name__ = 'number'  # argparse names it where the text is none
@@ -101,7 +107,9 @@ def launched_rank() -> int:
 
 
 def run_command(command: Callable[[list[str]], Any], argv: list[str] | None = None) -> int:
-    """Runs a command line's main function and turns a :class:`UserError` into message and code.
+    """Runs a command line's main function, and turns what the caller did wrong into message and code.
+
+    That is a :class:`UserError`, or an argument of the config that the class it is meant for refuses.
 
     Args:
         command: Takes the arguments after the program's name.
@@ -112,12 +120,15 @@ def run_command(command: Callable[[list[str]], Any], argv: list[str] | None = No
     """
     try:
         result = command(sys.argv[1:] if argv is None else argv)
-    except UserError as error:
-        # All ranks of a distributed run make the same mistake; one of them says so.
-        if launched_rank() > 0:
+    except Exception as error:
+        message = str(error) if isinstance(error, UserError) else explain(error)
+        if message is None:
+            raise
+        # Where all ranks of a distributed run make the same mistake, one of them says so.
+        if getattr(error, 'every_rank', True) and launched_rank() > 0:
             time.sleep(_GRACE)
         else:
-            print(f'error: {error}', file=sys.stderr, flush=True)
+            print(f'error: {message}', file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

@@ -22,7 +22,9 @@ def main(argv: list[str]) -> int:
     Raises:
         UserError: The folder cannot be written, or is not one of mini data.
     """
-    parser = Parser('make_mini_data.py', 'Writes generated mini data in the layouts of ADE20K, COCO and ImageNet.')
+    parser = Parser(
+        'make_mini_data.py', 'Writes generated data in the layouts of ADE20K, COCO, ImageNet, Cityscapes and VOC.'
+    )
     parser.add_argument('--root', type=Path, default=Path('data/mini'), help='folder to make (default: data/mini)')
     parser.add_argument('--seed', type=whole_number(0), default=0, help='seed of all scenes (default: 0)')
     parser.add_argument('--force', action='store_true', help='write again even if the data is there already')
@@ -44,7 +46,6 @@ def main(argv: list[str]) -> int:
         return 130
     counts = Counts()
     print(f'{root.resolve()}: {"written" if drawn else "already there"}, seed {args.seed}')
-    print(f'  ade       {counts.train} training and {counts.val} validation scenes')
-    print('  coco      the same scenes with instances')
-    print(f'  imagenet  {counts.class_train} training and {counts.class_val} validation a class')
+    print(f'  ade, coco, cityscapes, voc: {counts.train} training and {counts.val} validation scenes')
+    print(f'  imagenet: {counts.class_train} training and {counts.class_val} validation pictures of each class')
     return 0

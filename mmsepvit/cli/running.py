@@ -14,10 +14,10 @@ from ..checkpoints.start import Start
 from ..configs.load import apply_options, load_config
 from ..configs.mini import apply_mini, make_mini_data
 from ..configs.preflight import check_data, check_launcher, check_stack, check_work_dir
-from ..configs.swap import arch_of, swap
 from ..engine.runner import build_runner, distribute_on_cpu
-from ..errors import UserError
-from .command import add_options, add_trust
+from ..evaluation.tables import PresentClasses
+from .command import add_options, add_trust, whole_number
+from .swapping import swap_as_asked
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -30,29 +30,37 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='generated data, small images and a short schedule, for minutes on a CPU',
     )
+    parser.add_argument(
+        '--seed',
+        type=whole_number(0, 2**32 - 1),  # numpy's range
+        metavar='N',
+        help='seed of everything drawn, to repeat a run (default: that of the config, else a new one each time)',
+    )
+    parser.add_argument(
+        '--skip-bad',
+        type=whole_number(0),
+        default=0,
+        metavar='N',
+        help='leave out samples that cannot be loaded, up to N of them (default: 0, the first one ends the run)',
+    )
     # torch.distributed.launch passes it; torchrun sets LOCAL_RANK instead.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
-def _swap(config: Config, backbone: str) -> tuple[Config, list[str]]:
-    """Does what ``--backbone`` asks for; returns a new config and what changed, for the log."""
-    try:
-        report = swap(config, arch_of(backbone))
-    except UserError as error:
-        raise UserError(f'--backbone {backbone}: {error}') from None
-    return report.config, [f'--backbone {backbone}: {report}']
-
-
-def load(args: argparse.Namespace, backbone: str | None = None) -> tuple[Config, list[str]]:
+def load(args: argparse.Namespace) -> tuple[Config, list[str]]:
     """What training and testing do alike before they look at anything but the config."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     check_launcher(args.launcher)
     config = load_config(args.config)
     check_stack(config.default_scope)
-    config, notes = _swap(config, backbone) if backbone else (config, [])
+    config, notes = swap_as_asked(config, args)
     notes += apply_mini(config) if args.mini else []
     notes += apply_options(config, args.cfg_options)
+    config.randomness = {'seed': None, **(config.get('randomness') or {})}
+    if args.seed is not None:
+        config.randomness.seed = args.seed
     config.launcher = args.launcher
+    config.skip_bad = args.skip_bad or config.get('skip_bad', 0)
     if args.work_dir is not None:
         config.work_dir = args.work_dir
     elif config.get('work_dir') is None:
@@ -94,6 +102,7 @@ def build(config: Config, notes: list[str], start: Start | None = None) -> Runne
         config.visualizer.pop('name', None)
     notes = notes + distribute_on_cpu(config, config.launcher)
     runner = build_runner(config, start.meta if start else None)
-    for note in notes:
-        runner.logger.info(note)
+    for note in [*notes, f'seed {runner.seed}; --seed {runner.seed} draws the same again']:
+        runner.logger.warning(note)
+    runner.logger.addFilter(PresentClasses())
     return runner

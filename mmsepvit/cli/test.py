@@ -8,8 +8,15 @@ from typing import Any
 
 from ..checkpoints.fits import check_fits
 from ..checkpoints.read import read_checkpoint, reading_safely
-from ..configs.preflight import check_work_dir
-from ..configs.testing import add_label_maps, augment_test, check_out, draw_predictions, dump_metric
+from ..configs.preflight import check_parts, check_work_dir
+from ..configs.testing import (
+    add_label_maps,
+    augment_test,
+    check_out,
+    draw_predictions,
+    dump_metric,
+    keep_the_trained_config,
+)
 from .command import Parser
 from .running import add_common, build, load, look_for_data
 
@@ -45,6 +52,8 @@ def main(argv: list[str]) -> dict[str, Any]:
 
 def _test(args: argparse.Namespace) -> dict[str, Any]:
     config, notes = load(args)
+    check_parts(config, 'test')
+    keep_the_trained_config(config)
     if args.out:
         check_out(config, args.out)
     if args.show_dir:

@@ -9,11 +9,15 @@ import sys
 from ..checkpoints.read import reading_safely
 from ..checkpoints.start import find_start
 from ..checkpoints.write import FULL
+from ..configs.agreement import check_agreement
+from ..configs.preflight import check_parts
+from ..engine.checkpointing import checkpoint_activations, prefer_with_cp
 from ..engine.precision import DTYPES, set_precision
 from ..engine.stopping import TrainingStoppedError
 from ..errors import UserError
 from .command import Parser, launched_rank
 from .running import add_common, build, load, look_for_data
+from .swapping import add_swap_options
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -39,12 +43,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         action='store_true',
         help='scale the rate with the batch size, from the auto_scale_lr of the config',
     )
-    parser.add_argument(
-        '--backbone',
-        metavar='sepvit-ARCH',
-        help='put SepViT in place of the backbone of any config, which may be one that a package ships '
-        '(mmdet::…, mmseg::…, mmpretrain::…): sepvit-lite, -tiny, -small or -base',
-    )
+    add_swap_options(parser)
     add_common(parser)
     # "--amp CONFIG" means fp16: an optional value must not swallow the config.
     argv = [
@@ -86,7 +85,8 @@ def main(argv: list[str]) -> int:
 
 
 def _train(args: argparse.Namespace) -> None:
-    config, notes = load(args, args.backbone)
+    config, notes = load(args)
+    check_parts(config, 'train')
     notes += set_precision(config, args.amp)
     if args.auto_scale_lr:
         if 'base_batch_size' not in (config.get('auto_scale_lr') or {}):
@@ -95,6 +95,12 @@ def _train(args: argparse.Namespace) -> None:
                 'batch that its rate is meant for.'
             )
         config.auto_scale_lr.enable = True
+    notes += check_agreement(config)
+    notes += prefer_with_cp(config)
     start = find_start(config, args.resume)
+    if args.seed not in (None, config.randomness.seed):
+        raise UserError(f'--seed {args.seed}: the run to resume has the seed {config.randomness.seed}; leave it out.')
     look_for_data(config, args.mini, ('train', 'val') if config.get('val_cfg') else ('train',))
-    build(config, notes + start.notes, start).train()
+    runner = build(config, notes + start.notes, start)
+    checkpoint_activations(runner)
+    runner.train()

@@ -1,4 +1,4 @@
-"""``--mini``: any config of this repository on small generated data, in minutes on two CPU cores.
+"""``--mini``: any config on small generated data, in minutes on two CPU cores.
 
 Only what costs time changes: where the data is, the sizes that images are brought to, the number of
 regions that a second stage trains on, batch, rate and length of the schedule. The model, the losses,
@@ -8,22 +8,21 @@ run on the real data.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import tempfile
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import OPTIMIZERS
+from torch import optim
 
-from ..config_tree import as_list, limit_regions
+from ..config_tree import as_list, builds, datasets_of, limit_regions
 from ..datasets.mini import ensure_mini_data
+from .mini_datasets import MINI_ROOT, read_mini_data
+from .mini_weights import leave_out_missing_weights
 
-MINI_ROOT = 'data/mini'
-
-_DATA = 'data/'
 # Arguments of transforms and of data preprocessors that are sizes in pixels.
 _SIZES = ('scale', 'scales', 'crop_size', 'size')
 # Of an image that a second stage trains on: one of a 25th of the area does not need 512, whose masks alone would take
@@ -53,7 +52,7 @@ class MiniSettings:
 
 
 SETTINGS = {
-    'mmseg': MiniSettings(shrink=8, batch_size=8, lr=5e-4, length=140, warmup=10, val_interval=35),
+    'mmseg': MiniSettings(shrink=512 / 84, batch_size=8, lr=5e-4, length=320, warmup=20, val_interval=80),
     'mmdet': MiniSettings(shrink=5, batch_size=2, lr=3e-4, length=16, warmup=30, val_interval=4),
     'mmpretrain': MiniSettings(shrink=4, batch_size=16, lr=1e-4, length=24, warmup=40, val_interval=4),
 }
@@ -67,33 +66,52 @@ def apply_mini(config: Config) -> list[str]:
 
     Returns:
         Notes for the log.
+
+    Raises:
+        UserError: The config has a dataset that no mini data can be made for.
     """
     settings = SETTINGS[config.default_scope]
-    _move_data(config._cfg_dict)
+    before = _loaders(deepcopy(config._cfg_dict))
+    read_mini_data(config)
     _shrink_images(config, _shrink(config, settings))
+    for loader in _loaders(config):
+        loader.num_workers = 0  # two cores: workers would take them from the training
+        loader.persistent_workers = False
+        loader.pin_memory = False
+        loader.pop('prefetch_factor', None)
+        most = settings.batch_size if loader is config.get('train_dataloader') else loader.get('batch_size', 1)
+        loader.batch_size = min(most, settings.batch_size)
+    _change_variables(config, before)
     limit_regions(config.model, _REGIONS)
     _shorten_schedule(config, settings)
-    for split in ('train', 'val', 'test'):
-        loader = config.get(f'{split}_dataloader')
-        if loader:
-            loader.num_workers = 0  # two cores: workers would take them from the training
-            loader.persistent_workers = False
-            loader.pin_memory = False
-            loader.pop('prefetch_factor', None)
-            if split == 'train':
-                loader.batch_size = settings.batch_size
-            else:
-                loader.batch_size = min(loader.batch_size, settings.batch_size)
-    return [f'--mini: generated data in {MINI_ROOT}, small images, a short schedule']
+    notes = [f'--mini: generated data in {MINI_ROOT}, small images, a short schedule']
+    return notes + leave_out_missing_weights(config)
 
 
 def make_mini_data(root: str | Path = MINI_ROOT) -> Path:
     """Writes the mini data if it is not there; several processes may ask at once."""
-    name = hashlib.sha256(str(Path(root).absolute()).encode()).hexdigest()[:16]
-    lock = Path(tempfile.gettempdir()) / f'mmsepvit-mini-{name}.lock'
-    with lock.open('w') as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        return ensure_mini_data(root)
+    return ensure_mini_data(root)
+
+
+def _loaders(config: Any) -> list[Any]:
+    return [loader for loader in (config.get(f'{split}_dataloader') for split in ('train', 'val', 'test')) if loader]
+
+
+def _change_variables(config: Config, before: list[dict]) -> None:
+    """Changes variables at the top of a config, such as ``train_pipeline``, with the dataloader that has their value.
+
+    Nothing is built from them, but the file that a work directory keeps would not be at one with itself.
+    """
+    pairs = [
+        (old[1].get(key), new[1].get(key))
+        for loader, now in zip(before, _loaders(config))
+        for old, new in zip(datasets_of(loader['dataset'], wrappers=True), datasets_of(now['dataset'], wrappers=True))
+        for key in ('pipeline', 'data_root')
+    ]
+    for name, value in list(config.items()):
+        changed = next((new for old, new in pairs if old and old == value), None)
+        if changed is not None:
+            config[name] = deepcopy(changed)
 
 
 def _walk(node: Any, change: Callable[[Any, str], Any], key: str = '') -> Any:
@@ -105,13 +123,6 @@ def _walk(node: Any, change: Callable[[Any, str], Any], key: str = '') -> Any:
     if isinstance(node, (list, tuple)):
         return type(node)(_walk(item, change, key) for item in node)
     return change(node, key)
-
-
-def _move_data(node: dict) -> None:
-    def move(leaf: Any, key: str) -> Any:
-        return leaf.replace(_DATA, f'{MINI_ROOT}/', 1) if str(leaf).startswith(_DATA) else leaf
-
-    _walk(node, move)
 
 
 def _shrink(config: Config, settings: MiniSettings) -> float:
@@ -128,25 +139,22 @@ def _shrink_images(config: Config, factor: float) -> None:
         is_size = key in _SIZES and isinstance(leaf, int) and not isinstance(leaf, bool)
         return max(1, round(leaf / factor)) if is_size else leaf
 
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        for dataset in _pipelines(config.get(loader)):
-            _walk(dataset, shrink)
-    # The same lists may stand at the top too, for a leaf to reuse; only this one is read from there.
+    pipelines = [
+        dataset['pipeline']
+        for loader in _loaders(config)
+        for _, dataset in datasets_of(loader['dataset'], wrappers=True)
+        if 'pipeline' in dataset
+    ]
+    # `val_dataloader = test_dataloader` may be one object or two.
+    for pipeline in {id(pipeline): pipeline for pipeline in pipelines}.values():
+        _walk(pipeline, shrink)
     _walk(config.get('tta_pipeline') or [], shrink)
     preprocessors = [config.get('data_preprocessor'), config.model.get('data_preprocessor')]
     for preprocessor in preprocessors:
         if preprocessor and 'size' in preprocessor:
             preprocessor['size'] = _walk(preprocessor['size'], shrink, 'size')
-
-
-def _pipelines(node: Any) -> list[list]:
-    """The pipelines of a dataloader's datasets, through any wrappers."""
-    if isinstance(node, (list, tuple)):
-        return [pipeline for item in node for pipeline in _pipelines(item)]
-    if not isinstance(node, dict):
-        return []
-    found = [node['pipeline']] if 'pipeline' in node else []
-    return found + _pipelines(node.get('dataset')) + _pipelines(node.get('datasets'))
+    if 'crop_size' in config:  # mmseg's own configs name the size of their crops at the top, too
+        config.crop_size = _walk(config.crop_size, shrink, 'crop_size')
 
 
 def _shorten_schedule(config: Config, settings: MiniSettings) -> None:
@@ -173,7 +181,7 @@ def _shorten_schedule(config: Config, settings: MiniSettings) -> None:
 
     optimizer = config.optim_wrapper.get('optimizer')
     base_batch_size = (config.get('auto_scale_lr') or {}).get('base_batch_size')
-    if optimizer and 'Adam' in str(optimizer.type):
+    if builds(optimizer, (optim.Adam, optim.AdamW, optim.NAdam, optim.RAdam), config.default_scope, OPTIMIZERS):
         optimizer.lr = settings.lr
     elif optimizer and base_batch_size:  # another kind of rate altogether: scaled with the batch, as is usual
         optimizer.lr *= settings.batch_size / base_batch_size

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import DATASETS
 
+from ..config_tree import as_list, builds, datasets_of
 from ..errors import UserError
 
 _INSTALL = (
@@ -31,6 +32,13 @@ _LAUNCHER_HELP = {
     'mpi': 'start the run with mpirun',
 }
 _DATA_NAMES = {'mmseg': 'ADE20K', 'mmdet': 'COCO', 'mmpretrain': 'ImageNet'}
+
+_PARTS = {
+    'train': ('train_dataloader', 'train_cfg', 'optim_wrapper'),
+    'val': ('val_dataloader', 'val_cfg', 'val_evaluator'),
+    'test': ('test_dataloader', 'test_cfg', 'test_evaluator'),
+}
+_VERBS = {'train': 'train', 'val': 'validate', 'test': 'test'}
 
 
 def check_launcher(launcher: str) -> None:
@@ -75,6 +83,26 @@ def check_stack(scope: str) -> None:
             raise UserError(f"'{name}' cannot be imported: {first}\n{_INSTALL}") from None
 
 
+def check_parts(config: Config, needed: str) -> None:
+    """Checks that a config has all of what a training, a validation or a test is built from, or nothing of it.
+
+    Args:
+        config: The config.
+        needed: 'train' or 'test': what is going to be run.
+
+    Raises:
+        UserError: Something is missing.
+    """
+    for split, keys in _PARTS.items():
+        missing = [key for key in keys if config.get(key) is None]
+        if missing and (split == needed or len(missing) < len(keys)):
+            raise UserError(
+                f"config '{config.filename}' has no {', '.join(missing)}; to {_VERBS[split]}, it needs all of "
+                f'{", ".join(keys)}.\nWhere the data of the validation are also those of the test, write '
+                'test_dataloader = val_dataloader and so on.'
+            )
+
+
 def check_work_dir(folder: str, option: str = '--work-dir') -> None:
     """Tries whether a folder can be made and written to, and leaves nothing behind.
 
@@ -111,45 +139,30 @@ def check_data(config: Config, splits: tuple[str, ...]) -> None:
         UserError: One is missing or empty.
     """
     for split in splits:
-        loader = config.get(f'{split}_dataloader')
-        for dataset in _datasets(loader['dataset'] if loader else None):
-            for key, path in _paths(dataset):
-                _check_path(path, f'{split}_dataloader.dataset.{key}', config)
-        for metric in _metrics(config.get(f'{split}_evaluator')):
+        loader = config.get(f'{split}_dataloader') or {}
+        for where, dataset in datasets_of(loader.get('dataset'), f'{split}_dataloader.dataset'):
+            for key, path in _paths(dataset, config.default_scope):
+                _check_path(path, f'{where}.{key}', config)
+        for metric in as_list(config.get(f'{split}_evaluator')):
             if metric.get('ann_file'):
                 _check_path(Path(metric['ann_file']), f'{split}_evaluator.ann_file', config)
 
 
-def _datasets(node: Any) -> Iterator[dict]:
-    """The datasets inside any wrappers."""
-    if not isinstance(node, dict):
-        return
-    inner = [node['dataset']] if 'dataset' in node else list(node.get('datasets', ()))
-    if not inner:
-        yield node
-    for dataset in inner:
-        yield from _datasets(dataset)
-
-
-def _metrics(evaluator: Any) -> list[dict]:
-    if isinstance(evaluator, dict):
-        return [evaluator]
-    return [metric for metric in evaluator or () if isinstance(metric, dict)]
-
-
-def _paths(dataset: dict) -> Iterator[tuple[str, Path]]:
+def _paths(dataset: dict, scope: str) -> Iterator[tuple[str, Path]]:
     root = Path(dataset.get('data_root') or '')
     if dataset.get('data_root'):
         yield 'data_root', root
-    # mmpretrain's ImageNet takes the split's folder by itself, and the others name theirs.
     prefix = dataset.get('data_prefix') or {}
     if isinstance(prefix, str):
         prefix = {'': prefix}
     for key, folder in prefix.items():
         if folder:
             yield f'data_prefix.{key}'.rstrip('.'), root / folder
-    if dataset.get('split') and dataset.get('type') in ('ImageNet', 'mmpretrain.ImageNet'):
-        yield 'split', root / dataset['split']
+    if dataset.get('split') and not prefix and scope == 'mmpretrain':
+        from mmpretrain.datasets import ImageNet
+
+        if builds(dataset, ImageNet, scope, DATASETS):  # takes the folder of this name; others know theirs
+            yield 'split', root / dataset['split']
     if dataset.get('ann_file'):
         yield 'ann_file', root / dataset['ann_file']
 

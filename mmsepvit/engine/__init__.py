@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .drawing import FirstViewHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .non_finite import NonFiniteHook
 from .precision import CpuAmpOptimWrapper, Float32BoxesHook
@@ -10,6 +11,7 @@ from .saving import SafeCheckpointHook
 
 __all__ = [
     'CpuAmpOptimWrapper',
+    'FirstViewHook',
     'Float32BoxesHook',
     'LayerDecayOptimWrapperConstructor',
     'NonFiniteHook',

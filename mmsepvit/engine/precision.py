@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,10 +11,12 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.runner import Runner
 from torch import nn
 
+from ..config_tree import built_class
 from ..errors import UserError
 from ..registry import HOOKS, OPTIM_WRAPPERS
 
@@ -42,11 +45,15 @@ class Float32BoxesHook(Hook):
     """
 
     def before_run(self, runner: Runner) -> None:
+        if 'mmdet' not in sys.modules:  # then the model holds nothing of it
+            return
+        from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+        from mmdet.models.roi_heads.roi_extractors import BaseRoIExtractor
+
         for module in runner.model.modules():
-            bases = {cls.__name__ for cls in type(module).__mro__}
-            if 'BaseRoIExtractor' in bases:
+            if isinstance(module, BaseRoIExtractor):
                 module.register_forward_pre_hook(lambda _, arguments: _float32(arguments))
-            if 'BaseDenseHead' in bases:
+            if isinstance(module, BaseDenseHead):
                 module.register_forward_hook(lambda _, arguments, outputs: _float32(outputs))
 
 
@@ -72,17 +79,18 @@ def set_precision(config: Config, amp: str | None) -> list[str]:
         UserError: fp16 was asked for without a GPU, or the config's wrapper knows no precision.
     """
     wrapper = config.optim_wrapper
-    kind = wrapper.get('type', 'OptimWrapper')
+    kind = built_class(wrapper, config.get('default_scope'), MMENGINE_OPTIM_WRAPPERS) or OptimWrapper
     on_cpu = get_device() == 'cpu'
     if amp is None:
-        if kind == 'AmpOptimWrapper' and on_cpu:
+        if kind is AmpOptimWrapper and on_cpu:
             _full_precision(wrapper)
             return ['no GPU here, so the mixed precision that the config asks for is left out']
-        if kind == 'AmpOptimWrapper' and wrapper.get('dtype') == 'bfloat16':
+        if kind is AmpOptimWrapper and str(wrapper.get('dtype')).endswith('bfloat16'):
             _add_hook(config)
         return []
-    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise UserError(f'--amp needs optim_wrapper.type=OptimWrapper, the config has {kind}.')
+    if kind not in (OptimWrapper, AmpOptimWrapper):  # nor one of its own that inherits: its steps would be lost
+        name = getattr(kind, '__name__', wrapper.get('type'))
+        raise UserError(f'--amp needs optim_wrapper.type=OptimWrapper, the config has {name}.')
     if amp == 'fp16':
         if on_cpu:
             raise UserError('--amp needs a GPU, and none is visible here; leave it out or use --amp bf16.')

@@ -18,13 +18,16 @@ import numpy as np
 import torch
 from mmengine.dist import get_rank, sync_random_seed
 from mmengine.hooks import Hook
-from mmengine.registry import DATA_SAMPLERS, DATASETS
+from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import Runner
 from torch.utils.data import Dataset, Sampler
 
+from ..datasets.naming import DataError
 from ..registry import HOOKS
+from .bad_data import GuardedDataset, LabelRange, LeftOut, guarded_collate
 
-_SAMPLE, _STEP = 0, 1  # keep the two families of seeds apart
+_SAMPLE, _STEP, _REPLACEMENT = 0, 1, 2  # keep the families of seeds apart
+_ATTEMPTS = 100  # of finding a sample in place of one that is left out
 
 
 def seed_everything(*numbers: int) -> None:
@@ -88,7 +91,7 @@ class DrawSampler(Sampler):
             self.sampler.set_epoch(epoch)
 
 
-class SeededDataset(Dataset):
+class SeededDataset(GuardedDataset):
     """Seeds the global generators before every sample that another dataset loads.
 
     Everything else is that dataset's: its length, its ``metainfo``, its ``pipeline``.
@@ -96,43 +99,65 @@ class SeededDataset(Dataset):
     Args:
         dataset: Config of that dataset.
         seed: Seed of the run.
+        labels: See :class:`GuardedDataset`.
+        left_out: Where samples with errors are noted; another one takes their place. Defaults to nowhere: the error is
+            raised.
     """
 
-    def __init__(self, dataset: dict, seed: int) -> None:
-        self.dataset = DATASETS.build(dataset)
+    training = True
+
+    def __init__(
+        self, dataset: dict, seed: int, labels: LabelRange | None = None, left_out: LeftOut | None = None
+    ) -> None:
+        super().__init__(dataset, labels, left_out)
         self.seed = seed
         self.rank = get_rank()
 
-    def __len__(self) -> int:
-        return len(self.dataset)
-
     def __getitem__(self, index: int) -> Any:
-        if isinstance(index, DrawnIndex):  # else a batch sampler made indices of its own
-            seed_everything(_SAMPLE, self.seed, self.rank, *index.draw)
-        return self.dataset[int(index)]
-
-    def __getattr__(self, name: str) -> Any:
-        if name == 'dataset':  # asked for by pickle before there is one
-            raise AttributeError(name)
-        return getattr(self.dataset, name)
-
-    @property
-    def pipeline(self) -> Any:
-        """The transforms, which hooks may replace in the middle of a training."""
-        return self.dataset.pipeline
-
-    @pipeline.setter
-    def pipeline(self, pipeline: Any) -> None:
-        self.dataset.pipeline = pipeline
+        draw = index.draw if isinstance(index, DrawnIndex) else None  # None: a batch sampler made indices of its own
+        if draw:
+            seed_everything(_SAMPLE, self.seed, self.rank, *draw)
+        index = int(index)
+        attempt = 0
+        while True:
+            try:
+                return self.load(index)
+            except DataError as error:
+                if self.left_out is None or attempt == _ATTEMPTS:
+                    raise
+                self.left_out.add(error)
+            if draw:
+                seed_everything(_REPLACEMENT, self.seed, self.rank, *draw, attempt)
+            index, attempt = int(np.random.randint(len(self))), attempt + 1
 
 
-def seeded_dataloader(dataloader: dict, seed: int) -> dict:
-    """The config of a training dataloader, with numbered draws and seeded samples."""
+def seeded_dataloader(
+    dataloader: dict, seed: int, labels: LabelRange | None = None, left_out: LeftOut | None = None
+) -> dict:
+    """The config of a training dataloader, with numbered draws and seeded samples, whose errors are named."""
     return dict(
         dataloader,
-        dataset={'type': SeededDataset, 'dataset': dataloader['dataset'], 'seed': seed},
+        dataset={
+            'type': SeededDataset,
+            'dataset': dataloader['dataset'],
+            'seed': seed,
+            'labels': labels,
+            'left_out': left_out,
+        },
         sampler={'type': DrawSampler, 'sampler': dataloader['sampler']},
+        collate_fn=guarded_collate(dataloader),
     )
+
+
+def seed_step(seed: int, rank: int, iteration: int) -> None:
+    """Seeds the global generators for a training step.
+
+    Args:
+        seed: Seed of the run.
+        rank: Rank of the process.
+        iteration: Number of iterations before this one.
+    """
+    seed_everything(_STEP, seed, rank, iteration)
 
 
 @HOOKS.register_module()
@@ -142,4 +167,4 @@ class SeedStepHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None) -> None:
-        seed_everything(_STEP, runner.seed, get_rank(), runner.iter)
+        seed_step(runner.seed, get_rank(), runner.iter)

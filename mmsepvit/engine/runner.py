@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from torch import nn
 
 from ..config_tree import replace_sync_bn
 from ..errors import UserError
+from .bad_data import LabelRange, LeftOut, LeftOutHook, NonEmptyBatches, guarded_dataloader
 from .compiling import compile_backbones
 from .non_finite import NonFiniteHook
 from .randomness import SeedStepHook, seeded_dataloader
@@ -59,12 +62,15 @@ class SepViTRunner(Runner):
                 hook = {**hook, 'type': SafeCheckpointHook}
         super().register_hook(hook, priority)
 
+    _left_out: LeftOut | None = None
+
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop over a seeded dataloader that begins where the resumed checkpoint stands."""
         if isinstance(loop, BaseLoop) or not isinstance(self._train_dataloader, dict):
             return super().build_train_loop(loop)
         plain = self._train_dataloader
-        dataloader = seeded_dataloader(plain, self.seed)
+        labels = LabelRange.of(self.cfg.get('model'))
+        dataloader = seeded_dataloader(plain, self.seed, labels, self._samples_left_out())
         done = self.resumed['iter'] if self.resumed else 0
         at_place = done > 0 and self._is_endless(plain)
         if at_place:
@@ -115,6 +121,35 @@ class SepViTRunner(Runner):
         then = checkpoint.get('param_schedulers')
         self._schedulers_then = then if isinstance(then, list) else None
         return checkpoint
+
+    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Builds the loop over a dataloader whose errors name their files."""
+        return self._build_guarded('_val_dataloader', super().build_val_loop, loop)
+
+    def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Builds the loop over a dataloader whose errors name their files."""
+        return self._build_guarded('_test_dataloader', super().build_test_loop, loop)
+
+    def _build_guarded(self, attribute: str, build: Callable, loop: BaseLoop | dict) -> BaseLoop:
+        plain = getattr(self, attribute)
+        if isinstance(loop, BaseLoop) or not isinstance(plain, dict):
+            return build(loop)
+        left_out = self._samples_left_out()
+        setattr(self, attribute, guarded_dataloader(plain, left_out))
+        try:
+            built = build(loop)
+        finally:
+            setattr(self, attribute, plain)
+        if left_out is not None:
+            built.dataloader = NonEmptyBatches(built.dataloader)
+        return built
+
+    def _samples_left_out(self) -> LeftOut | None:
+        limit = self.cfg.get('skip_bad')
+        if limit and self._left_out is None:
+            self._left_out = LeftOut(Path(self.log_dir) / 'left_out.txt', limit)
+            self.register_hook(LeftOutHook(self._left_out))
+        return self._left_out
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Builds a model, with BN for SyncBN where nothing is distributed.

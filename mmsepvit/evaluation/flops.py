@@ -129,13 +129,16 @@ def count_config(config: Config, shape: tuple[int, int] | None = None) -> ModelC
                 outputs = parts[name](inputs)
             except RuntimeError as error:
                 reason = str(error).strip().split('\n')[0]
-                raise UserError(f'model.{name} cannot be run on an image of {height}x{width}: {reason}') from None
+                raise UserError(
+                    f'model.{name} cannot be run on what it gets from {bands} bands of {height}x{width}: {reason}'
+                ) from None
         for op, flops in counter.get_flop_counts().get('Global', {}).items():
             full[name] += Count(**{_KINDS.get(op, 'attention'): flops // 2})
         return outputs
 
+    bands = _num_bands(model.backbone)
     with torch.no_grad():
-        _run_parts(model, torch.empty(1, 3, height, width, device='meta'), run)
+        _run_parts(model, torch.empty(1, bands, height, width, device='meta'), run)
     return ModelCount((height, width), full, _as_the_paper_counts(full, model, config.default_scope))
 
 
@@ -160,6 +163,11 @@ def _count_what_is_left_out(backbone: SepViT, full: dict[str, Count]) -> None:
             channels = module.dsa_qkv.in_features
             module.dsa_qkv.register_forward_pre_hook(lambda _, args, c=channels: add(-(args[0].numel() // c), c))
             module.register_forward_pre_hook(add_windows)
+
+
+def _num_bands(backbone: nn.Module) -> int:
+    """Number of bands of the images that a backbone is for: the inputs of its first convolution."""
+    return next((module.in_channels for module in backbone.modules() if isinstance(module, nn.Conv2d)), 3)
 
 
 def _num_params(module: nn.Module) -> int:

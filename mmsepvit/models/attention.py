@@ -7,28 +7,52 @@ convolution mixes channels. With windows of 7 pixels this is the paper's DSSA, w
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from .windows import add_and_split, to_map
+from .windows import to_map, to_windows
 
 # The CPU kernel of torch 2.1 writes beyond its buffers in the backward pass in bfloat16 with several threads and some
 # lengths, 197 among them (pytorch/pytorch#132871); that of 2.11 does not.
 _BROKEN_BF16 = torch.__version__.startswith(('2.0.', '2.1.', '2.2.'))
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, drop_rate: float) -> Tensor:
-    """Attention of queries, keys and values (B, heads, T, d): softmax(Q K^T / sqrt(d)) V, of the same shape."""
+def attend(q: Tensor, k: Tensor, v: Tensor, drop_rate: float = 0.0) -> Tensor:
+    """Scaled dot-product attention, softmax(Q K^T / sqrt(d)) V.
+
+    Args:
+        q: Queries (B, heads, T, d).
+        k: Keys, as the queries.
+        v: Values, as the queries.
+        drop_rate: Dropout rate of the attention weights. Defaults to 0.
+
+    Returns:
+        Tensor (B, heads, T, d).
+    """
     if _BROKEN_BF16 and q.dtype == torch.bfloat16 and q.device.type == 'cpu' and torch.is_grad_enabled():
         with torch.autocast('cpu', enabled=False):
             z = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), dropout_p=drop_rate)
-        return z.to(q.dtype)
+        return z.to(v.dtype)
     return F.scaled_dot_product_attention(q, k, v, dropout_p=drop_rate)
 
 
+def resize_window_token(token: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Resizes a grid of window tokens (Nh, Nw, C) bicubically to (*grid, C)."""
+    # A trace made at the trained size has to resize too, or it would be wrong at other sizes.
+    if tuple(token.shape[:2]) == grid and not torch.jit.is_tracing():
+        return token
+    # 16-bit floats have no bicubic kernel on CPU, and a resized token should not lose digits.
+    image = token if token.dtype == torch.float64 else token.float()
+    image = image.permute(2, 0, 1).unsqueeze(0)  # (1, C, Nh, Nw)
+    image = F.interpolate(image, size=grid, mode='bicubic', align_corners=False)  # (1, C, Nh', Nw')
+    return image.squeeze(0).permute(1, 2, 0).to(token.dtype)  # (Nh', Nw', C)
+
+
 class SeparableAttention(nn.Module):
-    r"""DSA and PSA of one block.
+    r"""The attention branch of a block: LayerNorm, DSA, PSA and the output projection.
 
     With :math:`x` a window of :math:`M^2` pixels after its window token, both normalised, a head of the block is
 
@@ -45,7 +69,10 @@ class SeparableAttention(nn.Module):
         channels: Channels C of the map.
         num_heads: Number of heads; divides ``channels``.
         window_size: Side M of a window in pixels.
-        use_psa: Whether the windows carry a token and PSA follows; without it the block is DSA alone.
+        use_psa: Whether the windows carry a token and PSA follows; without it the branch is DSA alone. Defaults to
+            True.
+        token_grid: Windows (down, across) that have a learnable token each, (1, 1) for one token that all windows
+            share. Defaults to None: every token is the constant zero.
         attn_drop_rate: Dropout rate of the attention weights. Defaults to 0.
         proj_drop_rate: Dropout rate of the output. Defaults to 0.
     """
@@ -55,76 +82,91 @@ class SeparableAttention(nn.Module):
         channels: int,
         num_heads: int,
         window_size: int,
-        use_psa: bool,
+        use_psa: bool = True,
+        token_grid: tuple[int, int] | None = None,
         attn_drop_rate: float = 0.0,
         proj_drop_rate: float = 0.0,
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.head_dim = channels // num_heads
         self.window_size = window_size
         self.use_psa = use_psa
         self.attn_drop_rate = attn_drop_rate
 
+        self.norm = nn.LayerNorm(channels, eps=1e-6)
         self.dsa_qkv = nn.Linear(channels, 3 * channels)
+        has_token = use_psa and token_grid is not None
+        self.window_token = nn.Parameter(torch.zeros(*token_grid, channels)) if has_token else None
         if use_psa:
             self.psa_norm = nn.LayerNorm(channels, eps=1e-5)
             self.psa_qk = nn.Linear(channels, 2 * channels)
         self.proj = nn.Linear(channels, channels)
         self.proj_drop = nn.Dropout(proj_drop_rate)
 
-    def forward(self, x: Tensor, qkv: Tensor, size: tuple[int, int]) -> Tensor:
-        """Attends inside the windows of a map and, where they have tokens, among them.
+    def forward(self, x: Tensor) -> Tensor:
+        """Attends inside the windows of a map (B, H, W, C) and, where they have tokens, among them; same shape out."""
+        size, m = (x.shape[1], x.shape[2]), self.window_size
+        windows = to_windows(x, m)  # (B, Nh, Nw, M*M, C)
+        if self.use_psa:
+            windows = torch.cat([self.tokens(windows), windows], dim=3)  # (B, Nh, Nw, 1 + M*M, C)
+        # As published, tokens and the zeros that pad a map come before the norm: a row of zeros leaves it as its bias.
+        windows = self.depthwise(self.norm(windows))
+        if self.use_psa:
+            windows = self.pointwise(*windows.split((1, m * m), dim=3))
+        x = to_map(windows, m, size).flatten(3).contiguous()  # (B, H, W, C)
+        return self.proj_drop(self.proj(x))
+
+    def tokens(self, windows: Tensor) -> Tensor:
+        """The window tokens (B, Nh, Nw, 1, C) of windows (B, Nh, Nw, M * M, C), before the norm."""
+        b, nh, nw, _, c = windows.shape
+        if self.window_token is None:
+            return windows.new_zeros(b, nh, nw, 1, c)
+        token = self.window_token
+        if token.shape[:2] != (1, 1):  # a single token serves any number of windows
+            token = resize_window_token(token, (nh, nw))
+        return token.to(windows.dtype).unsqueeze(2).expand(b, nh, nw, 1, c)
+
+    def depthwise(self, x: Tensor) -> Tensor:
+        """DSA: multi-head attention inside each window, plus what came in.
 
         Args:
-            x: Normalised windows (B, Nh, Nw, T, C), the token first where there is PSA; see `to_windows`.
-            qkv: Their queries, keys and values (B, Nh, Nw, T, 3 * C), from `dsa_qkv`.
-            size: Height and width (H, W) of the map without its padding, in pixels.
+            x: Normalised windows (B, Nh, Nw, T, C).
 
         Returns:
-            Map (B, H, W, C).
+            Windows, as they came.
         """
-        b, rows, columns, t, _ = x.shape
-        m, heads, d = self.window_size, self.num_heads, self.head_dim
-        x = x.flatten(1, 2)  # (B, N, T, C)
-        z = self.depthwise(qkv.flatten(0, 2))  # (B*N, heads, T, d)
-        if self.use_psa:
-            token, z = add_and_split(z, x)  # (B, N, C), (B, heads, N, M*M*d)
-            z = self.pointwise(token, z).view(b, heads, rows, columns, m, m, d).permute(0, 2, 3, 4, 5, 1, 6)
-        else:
-            z = (z.transpose(1, 2) + x.view(-1, t, heads, d)).view(b, rows, columns, m, m, heads, d)
-        return self.proj_drop(self.proj(to_map(z, size).flatten(3)))  # (B, H, W, heads, d) -> (B, H, W, C)
-
-    def depthwise(self, qkv: Tensor) -> Tensor:
-        """DSA without its shortcut: multi-head attention in each window, (B*N, T, 3*C) -> (B*N, heads, T, d)."""
-        b, t, _ = qkv.shape
-        # The gradients of chunks meet in one copy; those of a permuted (3, ...) tensor would in two.
-        q, k, v = qkv.chunk(3, dim=-1)
-        q = q.view(b, t, self.num_heads, self.head_dim).transpose(1, 2)  # (B*N, heads, T, d)
-        k = k.view(b, t, self.num_heads, self.head_dim).transpose(1, 2)
-        v = v.view(b, t, self.num_heads, self.head_dim).transpose(1, 2)
-        return attend(q, k, v, self._attn_drop())
+        t, c = x.shape[3:]
+        qkv = self.dsa_qkv(x).view(-1, t, 3, self.num_heads, c // self.num_heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B*N, heads, T, d)
+        z = attend(q, k, v, self._attn_drop()).transpose(1, 2)  # (B*N, T, heads, d)
+        return z.reshape(x.shape) + x
 
     def pointwise(self, token: Tensor, z: Tensor) -> Tensor:
-        """PSA: attention among the windows, which weighs whole maps by their tokens, plus the maps.
+        """PSA: attention among the windows of an image, which weighs their maps by their tokens, plus the maps.
 
         Args:
-            token: Window tokens (B, N, C).
-            z: Maps of the windows (B, heads, N, M * M * d).
+            token: Window tokens (B, Nh, Nw, 1, C).
+            z: Maps of the windows (B, Nh, Nw, M * M, C).
 
         Returns:
-            Maps, as they came.
+            Maps (B, Nh, Nw, M * M, heads, d) with heads * d = C.
         """
-        b, n, _ = token.shape
-        if n == 1 and not torch.is_grad_enabled() and not self._attn_drop():
-            return z + z  # the softmax of one number is 1; with gradients, all parameters shall have theirs
-        qk = self.psa_qk(F.gelu(self.psa_norm(token))).view(b, n, 2, self.num_heads, self.head_dim)
+        b, nh, nw, p, c = z.shape
+        n, heads, d = nh * nw, self.num_heads, c // self.num_heads
+        # Tokens are copied: for a view of them, the backward pass would keep the windows whole.
+        qk = self.psa_qk(F.gelu(self.psa_norm(token.contiguous()))).view(b, n, 2, heads, d)
         q, k = qk.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, d)
-        weight = (q * self.head_dim**-0.5 @ k.transpose(-2, -1)).softmax(dim=-1)  # (B, heads, N, N)
-        weight = F.dropout(weight, self._attn_drop())
-        # weight @ z + z = (weight + 1) @ z: the shortcut costs N * N additions instead of a pass over the maps
-        weight = weight + torch.eye(n, device=weight.device).to(weight.dtype)  # torch 2.1 has no 16-bit eye
-        return weight @ z
+        z = z.reshape(b, n, p, heads, d).permute(0, 3, 1, 2, 4).reshape(b, heads, n, p * d)
+        weight = (q * d**-0.5 @ k.transpose(-2, -1)).softmax(dim=-1)  # (B, heads, N, N)
+        z = F.dropout(weight, self._attn_drop()) @ z + z
+        return z.view(b, heads, nh, nw, p, d).permute(0, 2, 3, 4, 1, 5)
 
     def _attn_drop(self) -> float:
         return self.attn_drop_rate if self.training else 0.0
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        """Fits the window tokens of a checkpoint trained at another input size to this branch's grid."""
+        key = f'{prefix}window_token'
+        if self.window_token is not None and key in state_dict and state_dict[key].ndim == 3:
+            state_dict[key] = resize_window_token(state_dict[key], tuple(self.window_token.shape[:2]))
+        super()._load_from_state_dict(state_dict, prefix, *args)

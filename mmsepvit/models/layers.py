@@ -1,14 +1,13 @@
-"""What gives a stage its tokens and their position: patch embedding and conditional position encoding."""
+"""What a stage and a block are made of besides attention: patch embedding, position encoding, MLP, stochastic depth."""
 
 from __future__ import annotations
 
-import torch
+from contextlib import nullcontext
+
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
-from torch.autograd import Function
-from torch.autograd.function import FunctionCtx
 
-from .compiling import is_eager_on_cpu
+from .recompute import recomputed
 
 
 class OverlapPatchEmbed(nn.Module):
@@ -28,11 +27,7 @@ class OverlapPatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Embeds a map (B, H, W, C_in) as tokens (B, ceil(H / stride), ceil(W / stride), C_out)."""
-        x = x.permute(0, 3, 1, 2)  # (B, C_in, H, W)
-        if is_eager_on_cpu(x) and x.numel() < self.proj.weight.numel():
-            # With channels last, PyTorch brings the weights into that order at each call: better a copy of a small map.
-            x = x.contiguous()
-        x = self.proj(x)  # (B, C_out, H', W')
+        x = self.proj(x.permute(0, 3, 1, 2))  # (B, C_out, H', W')
         return self.norm(x.permute(0, 2, 3, 1))  # (B, H', W', C_out)
 
 
@@ -51,35 +46,53 @@ class ConditionalPositionEncoding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Adds the encoding to a map (B, H, W, C); same shape out."""
-        pixels = x.permute(0, 3, 1, 2)  # (B, C, H, W)
-        if is_eager_on_cpu(pixels):
-            encoding = _Depthwise.apply(pixels, self.proj.weight, self.proj.bias)
-        else:
-            encoding = self.proj(pixels)
-        return x + encoding.permute(0, 2, 3, 1)
+        return x + self.proj(x.permute(0, 3, 1, 2).contiguous()).permute(0, 2, 3, 1)
 
 
-class _Depthwise(Function):
-    """A 3x3 depthwise convolution whose input gets its gradient from a depthwise convolution too.
+class MLP(nn.Module):
+    """The MLP branch of a block: LayerNorm, then two linear layers with GELU between them.
 
-    That is the same sum, with the kernel turned by 180 degrees. oneDNN's own takes 24 to 190 times as long on maps
-    with channels last (torch 2.1 on a CPU), in all a tenth of a training step.
+    Args:
+        channels: Channels C of the map; between the linear layers there are four times as many, as in the paper.
+        drop_rate: Dropout rate after either linear layer. Defaults to 0.
+        recompute: Whether the backward pass computes GELU's output again instead of keeping it, the largest tensor of a
+            block. Pointless where the whole block is recomputed. Defaults to True.
     """
 
-    @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        y = F.conv2d(x, weight, bias, padding=1, groups=weight.shape[0])
-        ctx.save_for_backward(x.to(y.dtype), weight)  # what autocast would keep
-        return y
+    def __init__(self, channels: int, drop_rate: float = 0.0, recompute: bool = True) -> None:
+        super().__init__()
+        self.recompute = recompute
+        self.norm = nn.LayerNorm(channels, eps=1e-6)
+        self.fc1 = nn.Linear(channels, 4 * channels)
+        self.fc2 = nn.Linear(4 * channels, channels)
+        self.drop = nn.Dropout(drop_rate)
 
-    @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        x, weight = ctx.saved_tensors
-        weight, channels = weight.to(grad.dtype), weight.shape[0]
-        grad_x = None
-        if ctx.needs_input_grad[0]:
-            grad_x = F.conv2d(grad, weight.flip(2, 3), padding=1, groups=channels)
-        geometry = (1, 1), (1, 1), (1, 1), False, (0, 0), channels  # stride, padding, dilation, transposed, groups
-        wanted = (False, *ctx.needs_input_grad[1:])
-        _, *grads = torch.ops.aten.convolution_backward(grad, x, weight, (channels,), *geometry, wanted)
-        return grad_x, *grads
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, H, W, C) to the same shape."""
+        hidden = self.fc1(self.norm(x))  # (B, H, W, 4*C)
+        activated = F.gelu(hidden)
+        with recomputed(F.gelu, hidden, activated) if self.recompute else nullcontext():
+            x = self.fc2(self.drop(activated))  # (B, H, W, C)
+        return self.drop(x)
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (arXiv 1603.09382): in training, drops the residual branch of random images.
+
+    Args:
+        rate: Probability with which an image's branch is zeroed; the others are scaled by 1 / (1 - rate).
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Branch (B, ...) to the same shape."""
+        if self.rate == 0.0 or not self.training:
+            return x
+        keep = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(1 - self.rate)
+        return x * keep / (1 - self.rate)
+
+    def extra_repr(self) -> str:
+        return f'rate={self.rate}'

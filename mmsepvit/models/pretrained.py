@@ -21,8 +21,9 @@ from torch import Tensor, nn
 reading_for_backbone: ContextVar[bool] = ContextVar('reading_for_backbone', default=False)
 """True while a SepViT reads the weights that it starts from: no file may run code then (``mmsepvit.checkpoints``)."""
 
-_TOKEN = '.window_token'
+_TOKEN = '.attn.window_token'
 _PSA = '.attn.psa_'
+_FIRST = 'stages.0.patch_embed.proj.weight'  # it reads the image's channels
 
 
 class Mismatch(NamedTuple):
@@ -97,6 +98,12 @@ def check_transfer(backbone: nn.Module, weights: Mapping[str, Tensor]) -> Mismat
     if not own.keys() & weights.keys():
         raise ValueError(f'none of the weights is a parameter of SepViT.{_advice(weights)}')
     other = [name for name in own if name in weights and not _fits(name, own[name], weights[name])]
+    if other == [_FIRST]:
+        given, bands = weights[_FIRST].shape[1], own[_FIRST].shape[1]
+        raise ValueError(
+            f'they were trained on images of {given} channels, and this SepViT has in_channels={bands}. With load_from '
+            'in the config, or in its place, all other weights are loaded.'
+        )
     if other:
         shapes = f'{tuple(weights[other[0]].shape)} instead of {tuple(own[other[0]].shape)}'
         raise ValueError(
@@ -105,6 +112,12 @@ def check_transfer(backbone: nn.Module, weights: Mapping[str, Tensor]) -> Mismat
     expected = expected_mismatch(own, weights)
     missing = sorted(own.keys() - weights.keys() - set(expected.missing))
     unexpected = sorted(weights.keys() - own.keys() - set(expected.unexpected))
+    psa = [name for name in missing + unexpected if _PSA in name]
+    if psa and len(psa) == len(missing) + len(unexpected):
+        raise ValueError(
+            f'{len(psa)} weights of PSA differ, such as {psa[0]}: they were trained with another input_size, at which '
+            "other blocks have several windows. Set input_size to that of the weights' training."
+        )
     if missing:
         raise ValueError(f'parameters of this SepViT are missing, {len(missing)} in all, such as {missing[0]}. {_HINT}')
     if unexpected:

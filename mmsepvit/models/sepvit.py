@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..registry import MODELS
 from .attention import SeparableAttention
-from .compiling import is_compiling, is_eager_on_cpu
-from .layers import ConditionalPositionEncoding, OverlapPatchEmbed
-from .pieces import add_by_pieces
+from .layers import MLP, ConditionalPositionEncoding, DropPath, OverlapPatchEmbed
 from .pretrained import checked_loading
-from .recompute import recompute
-from .windows import count_windows, to_windows
+from .windows import count_windows
 
 WINDOW_TOKENS = ('zero', 'learnable', 'shared')
 
@@ -38,50 +34,8 @@ ARCH_ZOO = {
     'small': _arch((96, 192, 384, 768), stage3_depth=14),
     'base': _arch((128, 256, 512, 1024), stage3_depth=14),
 }
-ARCH_ZOO.update({name[0]: arch for name, arch in ARCH_ZOO.items()})  # 't' is short for 'tiny', as in mmpretrain
-
-
-def drop_path(x: Tensor, rate: float, training: bool) -> Tensor:
-    """Stochastic depth: zeroes the whole residual branch ``x`` (B, ...) of random samples, scales up the others."""
-    if rate == 0.0 or not training:
-        return x
-    keep = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(1 - rate)
-    return x * keep.div_(1 - rate)
-
-
-def resize_window_token(token: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Resizes a grid of window tokens (Nh, Nw, C) bicubically; the same tensor where ``grid`` is its own."""
-    if tuple(token.shape[:2]) == grid:
-        return token
-    # 16-bit floats have no bicubic kernel on CPU, and a resized token should not lose digits
-    image = token if token.dtype == torch.float64 else token.float()
-    image = image.permute(2, 0, 1).unsqueeze(0)  # (1, C, Nh, Nw)
-    image = F.interpolate(image, size=grid, mode='bicubic', align_corners=False)  # (1, C, Nh', Nw')
-    return image.squeeze(0).permute(1, 2, 0).to(token.dtype)  # (Nh', Nw', C)
-
-
-class MLP(nn.Module):
-    """Two linear layers with GELU between them; four times the width inside, as in the paper.
-
-    `fc1` is called from outside, together with the norm before it, see `SepViTBlock`.
-
-    Args:
-        channels: Channels of the map.
-        drop_rate: Dropout rate after either layer. Defaults to 0.
-    """
-
-    def __init__(self, channels: int, drop_rate: float = 0.0) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(channels, 4 * channels)
-        self.fc2 = nn.Linear(4 * channels, channels)
-        self.drop = nn.Dropout(drop_rate)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """What `fc1` returns, (..., 4 * C) -> (..., C)."""
-        return self.drop(recompute(self._activate_and_project, hidden, random=self.drop.p > 0))
-
-    def _activate_and_project(self, hidden: Tensor) -> Tensor:
-        return self.fc2(self.drop(F.gelu(hidden)))
+# As in mmpretrain; there is no 'l', which is the large model elsewhere.
+ARCH_ZOO.update({name[0]: ARCH_ZOO[name] for name in ('tiny', 'small', 'base')})
 
 
 class SepViTBlock(nn.Module):
@@ -99,6 +53,7 @@ class SepViTBlock(nn.Module):
         drop_rate: Dropout rate of the attention's output and in the MLP. Defaults to 0.
         attn_drop_rate: Dropout rate of the attention weights. Defaults to 0.
         drop_path_rate: Stochastic depth rate of both branches. Defaults to 0.
+        recompute: Whether the MLP computes GELU again in the backward pass instead of keeping it. Defaults to True.
     """
 
     def __init__(
@@ -112,71 +67,21 @@ class SepViTBlock(nn.Module):
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
+        recompute: bool = True,
     ) -> None:
         super().__init__()
-        self.window_size = window_size
-        self.drop_path_rate = drop_path_rate
-        self.use_psa = single_window_psa or grid != (1, 1)
-
-        if self.use_psa and window_token != 'zero':
-            tokens = grid if window_token == 'learnable' else (1, 1)
-            self.window_token = nn.Parameter(torch.zeros(*tokens, channels))
-        else:
-            self.window_token = None
-        self.norm1 = nn.LayerNorm(channels, eps=1e-6)
-        self.attn = SeparableAttention(channels, num_heads, window_size, self.use_psa, attn_drop_rate, drop_rate)
-        self.norm2 = nn.LayerNorm(channels, eps=1e-6)
-        self.mlp = MLP(channels, drop_rate)
+        use_psa = single_window_psa or grid != (1, 1)
+        token_grid = {'zero': None, 'learnable': grid, 'shared': (1, 1)}[window_token]
+        self.attn = SeparableAttention(
+            channels, num_heads, window_size, use_psa, token_grid, attn_drop_rate, proj_drop_rate=drop_rate
+        )
+        self.mlp = MLP(channels, drop_rate, recompute)
+        self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, H, W, C) of any size to the same shape."""
-        size = (x.shape[1], x.shape[2])
-        windows, qkv = recompute(self._windows, x)
-        z = self.attn(windows, qkv, size)
-        x = x + drop_path(z, self.drop_path_rate, self.training)
-        if is_eager_on_cpu(x) and not (self.training or torch.is_grad_enabled()):
-            return add_by_pieces(self._mlp, x, self.mlp.fc1.out_features)
-        return x + drop_path(self._mlp(x), self.drop_path_rate, self.training)
-
-    def _mlp(self, x: Tensor) -> Tensor:
-        return self.mlp(recompute(self._hidden, x))  # (..., C)
-
-    def _windows(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised windows (B, Nh, Nw, T, C) with their tokens, and their queries, keys and values.
-
-        As published, the zeros that pad a map and the tokens go in before the norm: a padded pixel, like a token of
-        zeros, enters the attention as the norm's bias. Where a map has to be padded, norm and product see each of
-        these rows once, and the windows are cut from what they give.
-        """
-        m, tokens = self.window_size, int(self.use_psa)
-        rows = x.new_zeros(1, x.shape[-1])
-        if self.window_token is not None:
-            rows = torch.cat([self._tokens(x), rows])  # (tokens + 1, C)
-        if not is_compiling() and x.shape[1] % m == x.shape[2] % m == 0:  # compiled, one graph shall do for all sizes
-            x = self.norm1(to_windows(x, rows, tokens, m))
-            return x, self.attn.dsa_qkv(x)
-        x, rows = self.norm1(x), self.norm1(rows)
-        rows_qkv = self.attn.dsa_qkv(rows)
-        qkv = self.attn.dsa_qkv(x)  # the last that keeps anything: recomputing ends here, before it is run
-        return to_windows(x, rows, tokens, m), to_windows(qkv, rows_qkv, tokens, m)
-
-    def _tokens(self, x: Tensor) -> Tensor:
-        """The learned window tokens (Nh * Nw or 1, C) for a map (B, H, W, C)."""
-        token = self.window_token
-        if token.shape[:2] != (1, 1):  # a single token, learnable or shared, serves any grid
-            grid = (count_windows(x.shape[1], self.window_size), count_windows(x.shape[2], self.window_size))
-            token = resize_window_token(token, grid)
-        return token.flatten(0, 1).to(x.dtype)
-
-    def _hidden(self, x: Tensor) -> Tensor:
-        return self.mlp.fc1(self.norm2(x))  # (..., 4*C)
-
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
-        """Fits the window tokens of a checkpoint trained at another input size to this block's grid."""
-        key = f'{prefix}window_token'
-        if self.window_token is not None and key in state_dict and state_dict[key].ndim == 3:
-            state_dict[key] = resize_window_token(state_dict[key], tuple(self.window_token.shape[:2]))
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        x = x + self.drop_path(self.attn(x))
+        return x + self.drop_path(self.mlp(x))
 
 
 class SepViTStage(nn.Module):
@@ -251,8 +156,9 @@ class SepViT(BaseModule):
         attn_drop_rate (float): Dropout rate of the attention weights. Defaults to 0.
         drop_path_rate (float): Stochastic depth rate of the last block; it grows linearly from 0 over all blocks.
             The paper trains with 0.2 (Tiny), 0.3 (Small) and 0.5 (Base). Defaults to 0.
-        out_indices (Sequence[int]): Stages to output, from 0. Each has a LayerNorm ``norm{i}``, whose result is the
-            output and, as in the published dense models, also the next stage's input. Defaults to (0, 1, 2, 3).
+        out_indices (int | Sequence[int]): Stages to output, from 0, or from -1 backwards. Each has a LayerNorm
+            ``norm{i}``, whose result is the output and, as in the published dense models, also the next stage's
+            input. Defaults to (0, 1, 2, 3).
         frozen_stages (int): What is frozen and kept in eval mode, from construction on: -1 nothing, 0 the patch
             embedding of stage 1, n that and stages 1 to n (the first n) with their output norms. Defaults to -1.
         with_cp (bool): Whether blocks recompute their activations in the backward pass, which saves memory and
@@ -292,7 +198,7 @@ class SepViT(BaseModule):
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
+        out_indices: int | Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
         with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
@@ -314,11 +220,7 @@ class SepViT(BaseModule):
         for name, rate in rates.items():
             if not 0 <= rate < 1:
                 raise ValueError(f'{name}={rate} must be at least 0 and below 1')
-        out_indices = tuple(out_indices)
-        if not out_indices or any(i not in range(num_stages) for i in out_indices):
-            raise ValueError(f'out_indices={out_indices} must name stages 0 to {num_stages - 1}, one at least')
-        if len(set(out_indices)) != len(out_indices):
-            raise ValueError(f'out_indices={out_indices} must name a stage once')
+        out_indices = self._checked_out_indices(out_indices, num_stages)
         if frozen_stages not in range(-1, num_stages + 1):
             raise ValueError(f'frozen_stages={frozen_stages} must be from -1 (nothing) to {num_stages} (all stages)')
 
@@ -326,8 +228,8 @@ class SepViT(BaseModule):
         self.out_indices = out_indices
         self.frozen_stages = frozen_stages
         strides = (4,) + (2,) * (num_stages - 1)
-        # The ramp of stochastic depth over all blocks; on the CPU even where the model is built on the meta device.
-        ramp = iter(torch.linspace(0, drop_path_rate, sum(depths), device='cpu').tolist())
+        last_block = max(sum(depths) - 1, 1)
+        ramp = (drop_path_rate * i / last_block for i in range(sum(depths)))
 
         self.stages = nn.ModuleList()
         # A stage that nobody reads would leave parameters without a gradient, on which DDP stops.
@@ -344,6 +246,7 @@ class SepViT(BaseModule):
                     drop_rate=drop_rate,
                     attn_drop_rate=attn_drop_rate,
                     drop_path_rate=next(ramp),
+                    recompute=not with_cp,
                 )
                 for window_size in arch['window_sizes'][i]
             ]
@@ -408,14 +311,14 @@ class SepViT(BaseModule):
                 nn.init.zeros_(module.bias)
             elif isinstance(module, nn.LayerNorm):
                 module.reset_parameters()
-            elif isinstance(module, SepViTBlock) and module.window_token is not None:
+            elif isinstance(module, SeparableAttention) and module.window_token is not None:
                 nn.init.zeros_(module.window_token)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Returns the depth of a parameter's layer, for layer-wise learning-rate decay.
 
         Args:
-            param_name: Name of the parameter, such as 'backbone.stages.2.blocks.0.norm1.weight'.
+            param_name: Name of the parameter, such as 'backbone.stages.2.blocks.0.attn.norm.weight'.
             prefix: Prefix of the backbone's own names, such as 'backbone.'. Defaults to ''.
 
         Returns:
@@ -475,6 +378,18 @@ class SepViT(BaseModule):
             if heads < 1 or channels < 1 or channels % heads:
                 raise ValueError(f'arch: num_heads[{i}]={heads} must divide channels[{i}]={channels}')
         return arch
+
+    @staticmethod
+    def _checked_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tuple[int, ...]:
+        given = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
+        if not given or any(i not in range(-num_stages, num_stages) for i in given):
+            raise ValueError(
+                f'out_indices={out_indices} must name stages 0 to {num_stages - 1}, or -{num_stages} to -1, once each'
+            )
+        indices = tuple(i % num_stages for i in given)
+        if len(set(indices)) != len(indices):
+            raise ValueError(f'out_indices={out_indices} must name a stage once')
+        return indices
 
     @staticmethod
     def _checked_input_size(input_size: int | tuple[int, int]) -> tuple[int, int]:

@@ -65,7 +65,7 @@ def test_forms(wrapped: bool, prefix: str) -> None:
 
 def test_tokens_keep_their_place() -> None:
     source = published('classification', 'lite')
-    token = convert_official_state_dict(source)['backbone.stages.1.blocks.0.window_token']
+    token = convert_official_state_dict(source)['backbone.stages.1.blocks.0.attn.window_token']
     assert token.shape == (4, 4, 64)
     assert torch.equal(token[2, 3], source['blocks.1.0.win_tokens'][0, 2 * 4 + 3, 0])
 

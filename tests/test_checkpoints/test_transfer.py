@@ -15,8 +15,8 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor
 
 from mmsepvit import SepViT, convert_official_state_dict
+from mmsepvit.models.attention import resize_window_token
 from mmsepvit.models.pretrained import Mismatch, check_transfer, checked_loading, describe, expected_mismatch
-from mmsepvit.models.sepvit import resize_window_token
 
 # Blocks (stage, block) with a single window on 224 pixels: those of 14 pixels in stage 3, and stage 4.
 SINGLE_WINDOW = {
@@ -41,7 +41,7 @@ def transferred(arch: str) -> Mismatch:
     """The difference by design, written out."""
     missing = [f'norm{i}.{kind}' for i in range(3) for kind in ('weight', 'bias')]
     missing += [name for block in SINGLE_WINDOW[arch] for name in psa_names(*block)]
-    unexpected = [f'stages.{stage}.blocks.{block}.window_token' for stage, block in WITH_TOKEN[arch]]
+    unexpected = [f'stages.{stage}.blocks.{block}.attn.window_token' for stage, block in WITH_TOKEN[arch]]
     return Mismatch(tuple(sorted(missing)), tuple(sorted(unexpected)))
 
 
@@ -204,7 +204,7 @@ def test_tokens_arrive_at_another_input_size(folder: Path) -> None:
     backbone = build_backbone('classification', 'lite', 'cpu', input_size=(256, 224), init_cfg=pretrained)
     backbone.init_weights()
     given = convert_official_state_dict(published('classification', 'lite'))
-    got, token = (weights['stages.0.blocks.0.window_token'] for weights in (backbone.state_dict(), strip(given)))
+    got, token = (weights['stages.0.blocks.0.attn.window_token'] for weights in (backbone.state_dict(), strip(given)))
     assert got.shape == (10, 8, 32)
     torch.testing.assert_close(got, resize_window_token(token, (10, 8)))
     assert torch.equal(backbone.norm3.weight, given['backbone.norm3.weight'])

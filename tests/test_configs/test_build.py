@@ -38,8 +38,9 @@ def load(name: str) -> Config:
     """The config as a run without distribution has it, with small images."""
     config = Config.fromfile(CONFIGS / f'{name}.py')
     replace_sync_bn(config.model)
-    if 'size' in config.model.data_preprocessor:
-        config.model.data_preprocessor.size = (SIZE, SIZE)
+    preprocessor = config.model.setdefault('data_preprocessor', config.get('data_preprocessor'))  # as the runner does
+    if 'size' in preprocessor:
+        preprocessor.size = (SIZE, SIZE)
     return config
 
 

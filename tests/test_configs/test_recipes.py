@@ -47,13 +47,11 @@ def optimizer_defaults(name: str) -> tuple:
 
 def test_the_table_and_the_folder_agree() -> None:
     assert {path.stem for path in CONFIGS.glob('*.py')} == set(TABLE)
-    assert len(TABLE) == 22
 
 
 @pytest.mark.parametrize('name', TABLE)
-def test_leaf_is_short_self_contained_and_needs_no_network(name: str) -> None:
+def test_leaf_is_self_contained_and_needs_no_network(name: str) -> None:
     texts = [(CONFIGS / f'{name}.py').read_text()]
-    assert len(texts[0].splitlines()) <= 20
     texts += [path.read_text() for path in (CONFIGS / '_base_').rglob('*.py')]
     for text in texts:
         assert 'http' not in text
@@ -332,7 +330,9 @@ def test_tta_imagenet(name: str) -> None:
 
 @pytest.mark.parametrize('name', TABLE)
 def test_normalisation(name: str) -> None:
-    preprocessor = load(name).model.data_preprocessor
+    config = load(name)
+    # mmpretrain's clients and mmdeploy read it on top of a classifier's config.
+    preprocessor = config.model.data_preprocessor if name in DENSE else config.data_preprocessor
     assert list(preprocessor.mean) == IMAGE_MEAN
     assert list(preprocessor.std) == IMAGE_STD
     assert preprocessor['bgr_to_rgb' if name in DENSE else 'to_rgb'] is True
@@ -413,14 +413,22 @@ def test_head_imagenet(name: str) -> None:
         # No `probs`: always one of them, each as often as the other.
         'augments': [{'type': 'Mixup', 'alpha': 0.8}, {'type': 'CutMix', 'alpha': 1.0}],
     }
-    assert model.data_preprocessor.num_classes == 1000
+    assert load(name).data_preprocessor.num_classes == 1000
+    assert 'data_preprocessor' not in model
+
+
+@pytest.mark.parametrize('name', TABLE)
+def test_clients_read_the_pipeline_that_is_tested(name: str) -> None:
+    cfg = load(name)
+    assert cfg.test_pipeline == cfg.test_dataloader.dataset.pipeline == cfg.val_dataloader.dataset.pipeline
+    assert cfg.train_pipeline == cfg.train_dataloader.dataset.pipeline
 
 
 @pytest.mark.parametrize('name', TABLE)
 def test_runtime(name: str) -> None:
     cfg = load(name)
     hooks = cfg.default_hooks
-    assert cfg.randomness.seed == 0
+    assert cfg.randomness.seed is None  # a new one for each run
     task = 'ade20k' if 'ade20k' in name else 'coco' if 'coco' in name else 'imagenet'
     scope, visualizer, visualization, best = {
         'ade20k': ('mmseg', 'SegLocalVisualizer', 'SegVisualizationHook', 'mIoU'),

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from mmsepvit.cli.command import run_command
+from mmsepvit.cli.get_flops import main as get_flops
 from mmsepvit.cli.test import main as run_test
 from mmsepvit.cli.train import main as train
 
@@ -89,9 +90,35 @@ def test_unknown_config(refused: Callable[..., str]) -> None:
     assert 'upernet_sepvit_t_ade20k' in message
 
 
-def test_misspelt_key(refused: Callable[..., str]) -> None:
-    message = refused(train, UPERNET, '--mini', '--cfg-options', 'train_dataloader.batchsize=2')
-    assert 'batch_size' in message
+def test_misspelt_argument(refused: Callable[..., str]) -> None:
+    message = refused(get_flops, UPERNET, '--cfg-options', 'model.backbone.drop_path_rat=0.1')
+    assert message.splitlines()[-1].endswith("SepViT takes no argument 'drop_path_rat'. Did you mean drop_path_rate?")
+
+
+@pytest.mark.parametrize('options', [['model.pretrained=x.pth'], ['model.backbone.pretrained=x.pth']])
+def test_pretrained_points_to_init_cfg(refused: Callable[..., str], options: list[str]) -> None:
+    assert 'init_cfg.checkpoint=FILE' in refused(get_flops, UPERNET, '--cfg-options', *options)
+
+
+def test_contradiction_of_a_config(refused: Callable[..., str]) -> None:
+    message = refused(train, SMALL, '--mini', '--cfg-options', 'default_hooks.checkpoint.save_best=coco/bbox_mAP')
+    assert 'IoUMetric' in message
+
+
+@pytest.mark.parametrize('command', [train, run_test])
+def test_config_without_that_part(refused: Callable[..., str], here: Path, command: Callable) -> None:
+    config = here / 'half.py'
+    split = 'train' if command is train else 'test'
+    config.write_text(f'_base_ = {SMALL!r}\n{split}_dataloader = None\n{split}_cfg = None\n')
+    arguments = [str(config), '--mini'] + (['weights.pth'] if command is run_test else [])
+    assert f'{split}_dataloader, {split}_cfg' in refused(command, *arguments)
+
+
+def test_error_of_a_config_file(refused: Callable[..., str], here: Path) -> None:
+    (here / 'own.py').write_text(f"_base_ = {SMALL!r}\n\nx = int('three')\n")
+    message = refused(train, 'own.py', '--mini')
+    assert 'ValueError' in message
+    assert f'{here / "own.py"}, line 3' in message
 
 
 @pytest.mark.parametrize('folder', ['/proc/sepvit', 'a_file/work'])
@@ -138,6 +165,8 @@ def test_auto_scale_lr_without_base(refused: Callable[..., str], here: Path) -> 
         ([], 'config'),
         ([UPERNET, '--mini', '--cfg-options', 'model.backbone'], 'KEY=VALUE'),
         ([UPERNET, '--launcher', 'ssh'], '--launcher'),
+        ([UPERNET, '--seed', '-1'], '--seed'),
+        ([UPERNET, '--seed', str(2**32)], '--seed'),
         ([UPERNET, '--work_dir', 'x'], '--work_dir'),
         ([UPERNET, '--backbone', 'sepvit-huge'], 'huge'),
         (['mmdet::cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco', '--backbone', 'sepvit-tiny'], 'hourglass'),
@@ -228,6 +257,10 @@ class TestCheckpoints:
         message = refused(train, SMALL, '--mini', '--resume', 'weights.pth')
         assert 'load_from=weights.pth' in message
 
+    def test_resume_with_another_seed(self, refused: Callable[..., str], trained: Callable[[str], Path]) -> None:
+        path = str(trained('seg') / 'iter_2.pth')
+        assert '--seed 7' in refused(train, SMALL, '--mini', '--resume', path, '--seed', '7')
+
     def test_resume_where_nothing_can_be_read(self, refused: Callable[..., str], here: Path) -> None:
         (here / 'work').mkdir()
         (here / 'work' / 'iter_3.pth').write_bytes(b'half')
@@ -260,10 +293,14 @@ def test_tool_from_elsewhere(tool: str, tmp_path: Path) -> None:
     assert not tree(tmp_path)
 
 
-def test_tool_without_mmengine(tmp_path: Path) -> None:
+TOOLS = sorted(path.stem for path in (ROOT / 'tools').glob('*.py') if 'import run' in path.read_text())
+
+
+@pytest.mark.parametrize('tool', TOOLS)
+def test_tool_without_mmengine(tool: str, tmp_path: Path) -> None:
     (tmp_path / 'mmengine.py').write_text("raise ModuleNotFoundError(\"No module named 'mmengine'\", name='mmengine')")
     done = subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / 'train.py'), UPERNET],
+        [sys.executable, str(ROOT / 'tools' / f'{tool}.py'), UPERNET],
         env={**os.environ, 'PYTHONPATH': str(tmp_path)},
         capture_output=True,
         text=True,

@@ -111,6 +111,23 @@ def test_huge_image_costs_no_memory() -> None:
     assert large.attention > 1000 * 64**2 * small.attention / 64  # more than linear: PSA is quadratic in the windows
 
 
+@pytest.mark.parametrize('bands', [1, 4, 12])
+def test_images_of_other_bands(bands: int) -> None:
+    config = changed('fpn_sepvit_t_ade20k', backbone__in_channels=bands)
+    more = count_config(config, (64, 64)).full
+    three = counted('fpn_sepvit_t_ade20k', (64, 64)).full
+    # Of the first embedding alone: 96 filters of 7x7 at 16x16 places.
+    assert more['backbone'].params - three['backbone'].params == (bands - 3) * 96 * 49
+    assert more['backbone'].convolution - three['backbone'].convolution == (bands - 3) * 96 * 49 * 16 * 16
+    assert more['decode_head'] == three['decode_head']
+
+
+def test_other_backbone_of_other_bands() -> None:
+    config = changed('fpn_sepvit_t_ade20k', neck__in_channels=[64, 128, 256, 512])
+    config.model.backbone = {'type': 'mmpretrain.ResNet', 'depth': 18, 'in_channels': 5, 'out_indices': (0, 1, 2, 3)}
+    assert count_config(config, (64, 64)).full['backbone'].params == 11_176_512 + 2 * 64 * 49
+
+
 def test_other_backbone_has_no_paper_convention() -> None:
     config = changed('fpn_sepvit_t_ade20k', neck__in_channels=[64, 128, 256, 512])
     config.model.backbone = {'type': 'mmpretrain.ResNet', 'depth': 18, 'out_indices': (0, 1, 2, 3)}
@@ -128,7 +145,7 @@ def test_two_auxiliary_heads_are_refused() -> None:
 
 
 def test_parts_that_do_not_fit_are_named() -> None:
-    with pytest.raises(UserError, match=r'model\.decode_head cannot be run on an image of 64x96'):
+    with pytest.raises(UserError, match=r'model\.decode_head cannot be run on what it gets from 3 bands of 64x96'):
         count_config(changed('upernet_sepvit_t_ade20k', backbone__arch='lite'), (64, 96))
 
 

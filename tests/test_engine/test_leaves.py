@@ -1,7 +1,7 @@
-"""Every config file trains, validates, saves and is tested, on the mini data, as it stands.
+"""Every config file trains and validates, on the mini data, as it stands; in the slow run it is tested, too.
 
-Only batch and number of iterations are cut down further than ``--mini`` does. The default run has
-the smallest config of each kind; ``make test PYTEST_ARGS="-m slow"`` has all.
+Only batch and number of iterations are cut down further than ``--mini`` does. The default run has those whose kind no
+other test trains; ``make test PYTEST_ARGS="-m slow"`` has all.
 """
 
 from __future__ import annotations
@@ -17,16 +17,7 @@ from mmsepvit.cli.train import main as train
 from mmsepvit.configs.load import load_config
 
 CONFIGS = sorted((Path(__file__).parents[2] / 'configs').glob('*.py'))
-DEFAULT = (
-    'upernet_sepvit_t_ade20k',
-    'fpn_sepvit_t_ade20k',
-    'mask_rcnn_sepvit_t_1x_coco',
-    'mask_rcnn_sepvit_t_3x_coco',
-    'retinanet_sepvit_t_1x_coco',
-    'retinanet_sepvit_t_3x_coco',
-    'sepvit_lite_imagenet',
-    'sepvit_t_imagenet',
-)
+DEFAULT = ('upernet_sepvit_t_ade20k', 'retinanet_sepvit_t_3x_coco', 'sepvit_lite_imagenet')
 
 
 def marked(file: Path) -> object:
@@ -59,6 +50,8 @@ def test_leaf(file: Path, in_mini_root: Path, tmp_path: Path) -> None:
     # mmdet logs no metric where nothing is found, but a validation without one is logged too.
     assert len(lines) > len(losses)
 
+    if file.stem in DEFAULT:  # the tests of this file's folder test each task
+        return
     checkpoint = (tmp_path / 'train' / 'last_checkpoint').read_text()
     run_test(
         [

@@ -8,12 +8,15 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.registry import HOOKS, OPTIM_WRAPPERS
 from mmengine.runner import Runner
 from small_runs import LAST, TASKS, short_options, small_config
 
 from mmsepvit.cli.train import main as train
+from mmsepvit.config_tree import built_class
 from mmsepvit.engine import precision
+from mmsepvit.errors import UserError
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason='shows what happens without a GPU')
@@ -76,12 +79,12 @@ def test_config_with_amp_falls_back_on_cpu() -> None:
     assert 'loss_scale' not in config.optim_wrapper
 
 
-@pytest.mark.parametrize('file', sorted(CONFIGS.glob('*.py')), ids=lambda file: file.stem)
+@pytest.mark.parametrize('name', ['upernet_sepvit_t_ade20k', 'mask_rcnn_sepvit_t_3x_coco'])  # the second is in fp16
 @pytest.mark.parametrize('amp', ['fp16', 'bf16'])
-def test_wrapper_on_gpu(file: Path, amp: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrapper_on_gpu(name: str, amp: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a machine with a GPU gets; that it trains has been seen on none yet."""
     monkeypatch.setattr(precision, 'get_device', lambda: 'cuda')
-    config = Config.fromfile(file)
+    config = Config.fromfile(CONFIGS / f'{name}.py')
     before = config.optim_wrapper.optimizer.to_dict()
     assert precision.set_precision(config, amp) == []
     wrapper = config.optim_wrapper
@@ -89,6 +92,36 @@ def test_wrapper_on_gpu(file: Path, amp: str, monkeypatch: pytest.MonkeyPatch) -
     assert wrapper.dtype == {'fp16': 'float16', 'bf16': 'bfloat16'}[amp]
     assert wrapper.loss_scale == ('dynamic' if amp == 'fp16' else {'enabled': False})
     assert wrapper.optimizer.to_dict() == before
+
+
+@pytest.mark.parametrize('kind', ['OptimWrapper', 'mmengine.OptimWrapper', 'mmengine.optim.OptimWrapper', OptimWrapper])
+def test_wrapper_under_any_name(kind: str | type) -> None:
+    config = Config.fromfile(CONFIGS / 'upernet_sepvit_t_ade20k.py')
+    config.optim_wrapper.type = kind
+    precision.set_precision(config, 'bf16')
+    name = 'AmpOptimWrapper' if torch.cuda.is_available() else 'CpuAmpOptimWrapper'
+    assert built_class(config.optim_wrapper, 'mmseg', OPTIM_WRAPPERS).__name__ == name
+
+
+@no_gpu
+@pytest.mark.parametrize('kind', ['AmpOptimWrapper', 'mmengine.AmpOptimWrapper', AmpOptimWrapper])
+def test_mixed_precision_under_any_name_falls_back_on_cpu(kind: str | type) -> None:
+    config = Config.fromfile(CONFIGS / 'upernet_sepvit_t_ade20k.py')
+    config.optim_wrapper.update(type=kind, dtype='bfloat16')
+    assert len(precision.set_precision(config, None)) == 1
+    assert built_class(config.optim_wrapper, 'mmseg', OPTIM_WRAPPERS) is OptimWrapper
+
+
+class OwnWrapper(OptimWrapper):
+    """Steps in a way that another wrapper would not."""
+
+
+@pytest.mark.parametrize('kind', [OwnWrapper, 'ApexOptimWrapper'])
+def test_wrapper_that_cannot_be_replaced_is_refused(kind: str | type) -> None:
+    config = Config.fromfile(CONFIGS / 'upernet_sepvit_t_ade20k.py')
+    config.optim_wrapper.type = kind
+    with pytest.raises(UserError, match=getattr(kind, '__name__', kind)):
+        precision.set_precision(config, 'bf16')
 
 
 def test_plain_config_is_left_alone() -> None:

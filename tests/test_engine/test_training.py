@@ -5,24 +5,41 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import VISBACKENDS
+from mmengine.visualization import BaseVisBackend
 from PIL import Image
 from small_runs import LAST, TASKS, short_options, small_config
 
 from mmsepvit.cli.test import main as run_test
 from mmsepvit.cli.train import main as train
 from mmsepvit.cli.train import parse as parse_train
+from mmsepvit.config_tree import as_list
 from mmsepvit.configs.load import load_config
+from mmsepvit.engine.checkpointing import checkpoint_activations, prefer_with_cp
+from mmsepvit.engine.randomness import seed_everything
 from mmsepvit.engine.runner import build_runner
+from mmsepvit.errors import UserError
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 METRIC = {'seg': 'mIoU', 'det': 'coco/segm_mAP_50', 'cls': 'accuracy/top1'}
+
+
+@VISBACKENDS.register_module(force=True)
+class Elsewhere(BaseVisBackend):
+    """Keeps nothing in files."""
+
+    experiment = None
+
+    def _init_env(self) -> None: ...
 
 
 def scalars(work_dir: Path) -> list[dict]:
@@ -69,9 +86,12 @@ def test_test_with_pictures_and_dump(
 ) -> None:
     checkpoint = str(trained(task) / LAST[task])
     out, show = tmp_path / 'deep' / 'predictions.pkl', tmp_path / 'pictures'
+    # As with TensorBoard alone, no backend writes pictures.
+    config = tmp_path / f'elsewhere_{task}.py'
+    config.write_text(f"_base_ = {small_config(task)!r}\nvisualizer = dict(vis_backends=[dict(type='Elsewhere')])\n")
     metrics = run_test(
         [
-            *(small_config(task), checkpoint, '--mini', '--work-dir', str(tmp_path / 'work')),
+            *(str(config), checkpoint, '--mini', '--work-dir', str(tmp_path / 'work')),
             *('--out', str(out), '--show-dir', str(show)),
             *('--cfg-options', *short_options(task, training=False)),
         ]
@@ -114,9 +134,12 @@ def test_png_label_maps(in_mini_root: Path, trained: Callable[[str], Path], tmp_
 @pytest.mark.parametrize('task', TASKS)
 def test_tta(task: str, in_mini_root: Path, trained: Callable[[str], Path], tmp_path: Path) -> None:
     checkpoint = str(trained(task) / LAST[task])
+    of_the_training = tmp_path / f'{task}.py'
+    of_the_training.write_text('# init_model reads this')
     metrics = run_test(
         [
             *(small_config(task), checkpoint, '--mini', '--tta', '--work-dir', str(tmp_path)),
+            *('--show-dir', str(tmp_path / 'pictures')),
             *('--cfg-options', *short_options(task, training=False)),
         ]
     )
@@ -127,18 +150,23 @@ def test_tta(task: str, in_mini_root: Path, trained: Callable[[str], Path], tmp_
     assert 'unexpected key' not in log  # the weights are those of the model inside
     assert 'missing keys' not in log
     assert ('masks are neither predicted' in log) == (task == 'det')
+    assert len([path for path in (tmp_path / 'pictures').rglob('*') if path.suffix in ('.png', '.jpg')]) == 2
+    assert of_the_training.read_text() == '# init_model reads this'
 
 
 @pytest.mark.parametrize('task', TASKS)
 def test_tta_of_a_config_without_it(
     task: str, in_mini_root: Path, trained: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    text = load_config(small_config(task))
+    """Of two data sets behind each other, too."""
+    config = load_config(small_config(task))
     for key in ('tta_model', 'tta_pipeline'):
-        text.pop(key)
+        config.pop(key)
+    if task == 'seg':
+        config.test_dataloader.dataset = {'type': 'ConcatDataset', 'datasets': [config.test_dataloader.dataset] * 2}
     # mmengine knows a run by its config's name and the second: two tasks must not share both in one process.
     plain = tmp_path / f'plain_{task}.py'
-    text.dump(plain)
+    config.dump(plain)
     metrics = run_test(
         [
             *(str(plain), str(trained(task) / LAST[task]), '--mini', '--tta'),
@@ -175,6 +203,66 @@ def test_auto_scale_lr(in_mini_root: Path, tmp_path: Path) -> None:
     )
     checkpoint = torch.load(tmp_path / 'iter_1.pth', map_location='cpu', weights_only=False)
     assert {group['lr'] for group in checkpoint['optimizer']['param_groups']} == {0.125}
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / LAST['seg'], map_location='cpu', weights_only=False)['state_dict']
+
+
+def test_a_run_is_repeated_by_the_seed_in_its_log(in_mini_root: Path, tmp_path: Path) -> None:
+    def run(name: str, *arguments: str) -> Path:
+        folder = tmp_path / name
+        options = [*short_options('seg'), 'randomness.seed=None', 'val_cfg=None', 'val_dataloader=None']
+        options += ['val_evaluator=None']
+        train([small_config('seg'), '--mini', '--work-dir', str(folder), *arguments, '--cfg-options', *options])
+        return folder
+
+    first, other = run('first'), run('other')
+    seed = re.search(r'--seed (\d+)', next(first.glob('*/*.log')).read_text())[1]
+    again = run('again', '--seed', seed)
+    assert all(torch.equal(value, weights(again)[name]) for name, value in weights(first).items())
+    assert any(not torch.equal(value, weights(other)[name]) for name, value in weights(first).items())
+
+
+@pytest.mark.parametrize(
+    ('paths', 'others'),
+    [
+        ('backbone', []),
+        (['decode_head', 'backbone'], ['decode_head']),
+        ('backbone.stages.0', ['backbone.stages.0']),
+        (['neck', 'decode_head'], ['neck', 'decode_head']),
+    ],
+)
+def test_activation_checkpointing_trains_the_same(
+    in_mini_root: Path, tmp_path: Path, paths: Any, others: list[str]
+) -> None:
+    """mmengine's own would leave the modules that see the images as they were, without a word."""
+    grads = []
+    for option in (None, paths):
+        config = load_config(small_config('seg'))
+        config.update(work_dir=str(tmp_path), activation_checkpointing=option, visualizer=None)
+        notes = prefer_with_cp(config)
+        assert len(notes) == (option is not None and 'backbone' in as_list(paths))
+        assert config.model.backbone.get('with_cp', False) == bool(notes)
+        if option is not None:
+            assert as_list(config.activation_checkpointing) == others
+        runner = build_runner(config)
+        checkpoint_activations(runner)
+        assert not runner.cfg.activation_checkpointing  # mmengine would do it again
+        model = runner.model.train()
+        seed_everything(0)
+        features = model.backbone(torch.linspace(-1, 1, 2 * 3 * 64 * 64).view(2, 3, 64, 64))
+        model.decode_head(model.neck(features)).sum().backward()
+        grads.append({name: parameter.grad for name, parameter in model.named_parameters()})
+    assert all(grad is not None and torch.equal(grad, grads[1][name]) for name, grad in grads[0].items())
+
+
+@pytest.mark.parametrize('path', ['bakbone', 'backbone.stages'])
+def test_activation_checkpointing_of_nothing_is_refused(in_mini_root: Path, tmp_path: Path, path: str) -> None:
+    config = load_config(small_config('seg'))
+    config.update(work_dir=str(tmp_path), activation_checkpointing=[path])
+    with pytest.raises(UserError, match=path):
+        checkpoint_activations(build_runner(config))
 
 
 def test_optional_values_do_not_swallow_the_config() -> None:

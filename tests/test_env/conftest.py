@@ -1,32 +1,24 @@
 from __future__ import annotations
 
-import importlib.util
+import os
 import shutil
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-from env_checkout import ROOT, Checkout
-
-
-@pytest.fixture(scope='session')
-def make_env() -> ModuleType:
-    """The script as a module, for its pure functions."""
-    spec = importlib.util.spec_from_file_location('make_env', ROOT / 'tools' / 'make_env.py')
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their own module up.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+from env_checkout import Checkout
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    root = tmp_path / 'project'
-    for name in ('tools/make_env.py', 'setup.py', 'mmsepvit/version.py'):
-        target = root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, target)
-    shutil.copytree(ROOT / 'requirements', root / 'requirements')
-    return Checkout(root)
+def checkout(tmp_path: Path, repo_root: Path) -> Checkout:
+    root = tmp_path / 'a project'
+    root.mkdir()
+    for name in ('Makefile', 'pyproject.toml', 'setup.py', 'mmsepvit/version.py', 'requirements'):
+        (root / name).parent.mkdir(exist_ok=True)
+        (shutil.copytree if (repo_root / name).is_dir() else shutil.copy)(repo_root / name, root / name)
+    return Checkout(root, os.pathsep.join([str(repo_root / '.uv' / 'bin'), os.environ['PATH']]))
+
+
+@pytest.fixture
+def needs_uv(checkout: Checkout) -> None:
+    if shutil.which('uv', path=checkout.path) is None:
+        pytest.skip('no uv here: `make env` puts one into .uv')

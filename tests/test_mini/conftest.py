@@ -8,7 +8,7 @@ import pytest
 
 from mmsepvit.datasets.mini import Counts, write_mini_data
 
-SMALL = Counts(train=5, val=2, class_train=1, class_val=1)
+SMALL = Counts(train=8, val=4, class_train=1, class_val=1)
 
 
 @pytest.fixture(scope='session')
@@ -20,9 +20,3 @@ def small_counts() -> Counts:
 def small_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small mini data folder of seed 0; not to be changed."""
     return write_mini_data(tmp_path_factory.mktemp('small') / 'mini', 0, SMALL)
-
-
-@pytest.fixture(scope='session')
-def full_root(mini_root: Path) -> Path:
-    """The default mini data; not to be changed."""
-    return mini_root / 'data' / 'mini'

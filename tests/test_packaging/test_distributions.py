@@ -24,7 +24,8 @@ def shipped() -> set[str]:
     configs = {path for pattern in ('*.py', '*.yml', '*.md') for path in (ROOT / 'configs').rglob(pattern)}
     tools = {path for pattern in ('*.py', '*.sh') for path in (ROOT / 'tools').glob(pattern)}
     names = {path.relative_to(ROOT).as_posix() for path in configs | tools} | {'model-index.yml'}
-    return names - {'tools/make_env.py'}
+    # Of use in a checkout only, as is the whole of tools/dev.
+    return names - {'tools/benchmark.py', 'tools/swap_matrix.py'}
 
 
 @pytest.fixture(scope='session')
@@ -55,7 +56,7 @@ def test_sdist_holds_what_builds_the_wheel_and_nothing_else(sdist: Path) -> None
         held = {member.name.partition('/')[2] for member in archive if not member.isdir()}
     metadata = {name for name in held if name.startswith('mmsepvit.egg-info/')} | {'PKG-INFO', 'setup.cfg'}
     sources = {'setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE'}
-    extras = {f'requirements/{name}.txt' for name in ('openmmlab', 'onedl', 'test')}
+    extras = {f'requirements/{name}.in' for name in ('openmmlab', 'onedl', 'test')}
     assert held - metadata == modules() | shipped() | sources | extras
 
 
@@ -86,6 +87,6 @@ def test_metadata(wheel: Path) -> None:
             for requirement in requirements
             if requirement.marker is not None and requirement.marker.evaluate({'extra': extra})
         }
-        lines = (ROOT / 'requirements' / f'{extra}.txt').read_text().splitlines()
+        lines = (ROOT / 'requirements' / f'{extra}.in').read_text().splitlines()
         assert chosen == {line for line in lines if line and not line.startswith('#')}
         assert package in chosen

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmsepvit.configs.swap import SwapError, SwapRefused, swap_backbone
+from mmsepvit.configs.swap import SwapRefused, swap_backbone
+from mmsepvit.errors import UserError
 
 REFUSED = {
     'mmdet::cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco': 'stacked hourglass',
@@ -39,12 +40,12 @@ def test_reason(source: str) -> None:
     ],
 )
 def test_missing_config(source: str, message: str) -> None:
-    with pytest.raises(SwapError, match=message):
+    with pytest.raises(UserError, match=message):
         swap_backbone(source)
 
 
 def test_config_that_does_not_load(tmp_path) -> None:
     path = tmp_path / 'broken.py'
     path.write_text('model = dict(')
-    with pytest.raises(SwapError, match=r'broken\.py.*cannot be read'):
+    with pytest.raises(UserError, match=r'broken\.py.*cannot be read'):
         swap_backbone(str(path))

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from mmsepvit.configs.swap import SwapRefused
 from mmsepvit.configs.swap.probe import Feature
-from mmsepvit.configs.swap.stages import STRIDES, choose_stages
+from mmsepvit.configs.swap.stages import choose_stages
+
+STRIDES = (4, 8, 16, 32)
 
 
 def maps(*strides: int) -> list[Feature]:
@@ -34,7 +36,7 @@ def maps(*strides: int) -> list[Feature]:
     ],
 )
 def test_known_answers(strides: tuple[int, ...], task: str, stages: list[int]) -> None:
-    chosen, notes = choose_stages(maps(*strides), task)
+    chosen, notes = choose_stages(maps(*strides), task, STRIDES)
     assert chosen == stages
     said = [STRIDES[i] for i in chosen] != list(strides) and task != 'classification'
     assert bool(notes) == said
@@ -46,7 +48,7 @@ def test_known_answers(strides: tuple[int, ...], task: str, stages: list[int]) -
 )
 def test_refused(strides: tuple[int, ...], message: str) -> None:
     with pytest.raises(SwapRefused, match=message):
-        choose_stages(maps(*strides), 'detection')
+        choose_stages(maps(*strides), 'detection', STRIDES)
 
 
 @given(
@@ -55,7 +57,7 @@ def test_refused(strides: tuple[int, ...], message: str) -> None:
 )
 def test_stages_rise_and_are_as_many(strides: list[int], task: str) -> None:
     try:
-        chosen, _ = choose_stages(maps(*strides), task)
+        chosen, _ = choose_stages(maps(*strides), task, STRIDES)
     except SwapRefused:
         assert len(strides) > 1
         assert len(set(strides)) == 1

@@ -19,7 +19,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 def separable_attention(attn: nn.Module, windows: list[Tensor]) -> list[Tensor]:
     """DSA and PSA of one image: windows are (1 + M*M, C) with the token first, or (M*M, C) where there is no PSA."""
-    d = attn.head_dim
+    d = attn.dsa_qkv.in_features // attn.num_heads
     heads = [slice(h * d, (h + 1) * d) for h in range(attn.num_heads)]
     maps, tokens = [], []
     for x in windows:
@@ -37,19 +37,19 @@ def separable_attention(attn: nn.Module, windows: list[Tensor]) -> list[Tensor]:
     return list(mixed + maps)
 
 
-def block(module: nn.Module, x: Tensor) -> Tensor:
-    """One block on one map (H, W, C)."""
+def attention_branch(attn: nn.Module, x: Tensor) -> Tensor:
+    """The attention branch of a block on one map (H, W, C)."""
     height, width, channels = x.shape
-    m = module.window_size
+    m = attn.window_size
     rows, columns = math.ceil(height / m), math.ceil(width / m)
     padded = x.new_zeros(rows * m, columns * m, channels)
     padded[:height, :width] = x
-    if module.window_token is None:
+    if attn.window_token is None:
         token = x.new_zeros(rows, columns, channels)
-    elif module.window_token.shape[:2] in ((rows, columns), (1, 1)):
-        token = module.window_token.expand(rows, columns, channels)
+    elif attn.window_token.shape[:2] in ((rows, columns), (1, 1)):
+        token = attn.window_token.expand(rows, columns, channels)
     else:
-        grid = module.window_token.permute(2, 0, 1)[None]
+        grid = attn.window_token.permute(2, 0, 1)[None]
         grid = F.interpolate(grid, (rows, columns), mode='bicubic', align_corners=False)
         token = grid[0].permute(1, 2, 0)
 
@@ -57,16 +57,21 @@ def block(module: nn.Module, x: Tensor) -> Tensor:
     for i in range(rows):
         for j in range(columns):
             window = padded[i * m : (i + 1) * m, j * m : (j + 1) * m].reshape(m * m, channels)
-            if module.use_psa:
+            if attn.use_psa:
                 window = torch.cat([token[i, j][None], window])
-            windows.append(module.norm1(window))
-    windows = separable_attention(module.attn, windows)
+            windows.append(attn.norm(window))
+    windows = separable_attention(attn, windows)
     z = torch.zeros_like(padded)
     for i in range(rows):
         for j in range(columns):
             z[i * m : (i + 1) * m, j * m : (j + 1) * m] = windows[i * columns + j].view(m, m, channels)
-    x = x + module.attn.proj(z[:height, :width])
-    return x + module.mlp.fc2(F.gelu(module.mlp.fc1(module.norm2(x))))
+    return attn.proj(z[:height, :width])
+
+
+def block(module: nn.Module, x: Tensor) -> Tensor:
+    """One block on one map (H, W, C)."""
+    x = x + attention_branch(module.attn, x)
+    return x + module.mlp.fc2(F.gelu(module.mlp.fc1(module.mlp.norm(x))))
 
 
 def sepvit(model: nn.Module, images: Tensor) -> list[Tensor]:

@@ -1,12 +1,13 @@
 # SepViT-T as a classifier; the leaves change arch, drop path and the head's channels.
+# On top, as in mmpretrain: its clients and mmdeploy read it there, and the runner hands it to the model.
+data_preprocessor = dict(
+    num_classes=1000,
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    to_rgb=True,
+)
 model = dict(
     type='ImageClassifier',
-    data_preprocessor=dict(
-        num_classes=1000,
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        to_rgb=True,
-    ),
     backbone=dict(
         type='mmsepvit.SepViT',
         arch='tiny',

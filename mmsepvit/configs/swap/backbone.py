@@ -1,29 +1,138 @@
-"""The SepViT that takes an old backbone's place."""
+"""The backbone that takes an old one's place: SepViT, or any other of maps of several scales."""
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+from mmengine.registry import MODELS
+
+from ...config_tree import built_class
 from ...models import SepViT
-from .errors import SwapError
-from .probe import build_module, model_class
+from .classes import takes, type_name
+from .errors import SwapError, SwapRefused
+from .probe import build_module, learn_outputs
 
-# The paper's stochastic depth; Lite's is not known.
-_DROP_PATH = {'tiny': 0.2, 'small': 0.3, 'base': 0.5}
+_ARCHS = ('lite', 'tiny', 'small', 'base')
+_STRIDES = (4, 8, 16, 32)
+
+
+class NewBackbone(Protocol):
+    """A backbone to put in.
+
+    Attributes:
+        name: What messages call it.
+        channels: Channels of all its stages.
+        strides: Their strides.
+    """
+
+    name: str
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def write(self, old: dict, stages: Sequence[int], crop: int | tuple[int, int] | None, bands: int) -> dict:
+        """Writes its config in place of an old one.
+
+        Args:
+            old: The old backbone's config.
+            stages: Stages to put out.
+            crop: Size of a classifier's training crops; None in dense tasks.
+            bands: Channels of the images.
+        """
+
+
+@dataclass
+class NewSepViT:
+    """SepViT, in the paper's classification form where there is a crop size, else in its dense form.
+
+    Attributes:
+        arch: Its architecture, by name or as a dict of the zoo's form.
+        arguments: Further arguments of the caller's.
+        init_cfg: Weights to start from. Defaults to none.
+
+    Raises:
+        SwapError: There is no such architecture.
+    """
+
+    arch: str | dict
+    arguments: dict[str, Any] = field(default_factory=dict)
+    init_cfg: dict | None = None
+
+    def __post_init__(self) -> None:
+        self.channels = stage_channels(self.arch)
+        self.strides = _STRIDES[: len(self.channels)]
+        self.name = f'SepViT-{self.arch}' if isinstance(self.arch, str) else 'SepViT'
+
+    def write(self, old: dict, stages: Sequence[int], crop: int | tuple[int, int] | None, bands: int) -> dict:
+        """See :class:`NewBackbone`. Frozen stages, checkpointing and stochastic depth of the old one stay."""
+        config: dict[str, Any] = {'type': 'mmsepvit.SepViT', 'arch': self.arch}
+        if crop is None:
+            config.update(window_token='zero')
+        else:
+            config.update(input_size=crop, window_token='learnable', single_window_psa=False)
+        config['out_indices'] = tuple(stages)
+        if bands != 3:
+            config['in_channels'] = bands
+        config.update({key: old[key] for key in ('with_cp', 'drop_path_rate') if old.get(key)})
+        if self.init_cfg is not None:
+            config['init_cfg'] = dict(self.init_cfg)
+        frozen = frozen_stages(old) if 'frozen_stages' not in self.arguments else -1
+        if frozen >= 0:
+            config['frozen_stages'] = frozen
+        config.update(self.arguments)
+        return config
+
+
+class OtherBackbone:
+    """Any registered backbone that puts out maps of several scales, as a comparison to SepViT wants it.
+
+    Args:
+        config: Its config, without ``out_indices``.
+
+    Raises:
+        SwapError: It cannot be built, or does not put out maps of several scales.
+    """
+
+    def __init__(self, config: dict) -> None:
+        self.config = copy.deepcopy(config)
+        self.name = type_name(config)
+        if built_class(config, None, MODELS) is None:
+            raise SwapError(
+                f"backbone '{config.get('type')}' is in no registry; is its package's name before it right?"
+            )
+        if takes(config, 'gap_before_final_norm'):  # mmpretrain's ConvNeXt pools its maps unless told otherwise
+            self.config.setdefault('gap_before_final_norm', False)
+        outputs = learn_outputs([{**self.config, 'out_indices': (0, 1, 2, 3)}])[0]
+        if isinstance(outputs, Exception) or any(f.ndim != 4 for f in outputs):
+            raise SwapError(f"backbone '{self.name}' does not put out maps of its stages 0 to 3: {outputs}")
+        self.channels = tuple(f.channels for f in outputs)
+        self.strides = tuple(f.stride for f in outputs)
+        if len(set(self.strides)) < len(self.strides):
+            raise SwapRefused(f"backbone '{self.name}' has maps of strides {list(self.strides)}, not one of each")
+
+    def write(self, old: dict, stages: Sequence[int], crop: int | tuple[int, int] | None, bands: int) -> dict:
+        """See :class:`NewBackbone`. Stochastic depth of the old one stays."""
+        config = {**copy.deepcopy(self.config), 'out_indices': tuple(stages)}
+        if old.get('drop_path_rate') and takes(config, 'drop_path_rate'):
+            config.setdefault('drop_path_rate', old['drop_path_rate'])
+        if bands != 3:
+            config['in_channels'] = bands
+        return config
 
 
 def stage_channels(arch: str | dict) -> tuple[int, ...]:
-    """Channels of the stages of an architecture.
+    """Channels of the stages of a SepViT.
 
     Raises:
         SwapError: There is no such architecture.
     """
     if isinstance(arch, dict):
         return tuple(arch.get('channels') or ())
-    if arch not in SepViT.arch_zoo:
-        raise SwapError(f"arch='{arch}' is none of {', '.join(n for n in SepViT.arch_zoo if len(n) > 1)}")
+    if arch not in _ARCHS:
+        raise SwapError(f"arch='{arch}' is none of {', '.join(_ARCHS)}")
     return tuple(SepViT.arch_zoo[arch]['channels'])
 
 
@@ -34,11 +143,12 @@ def arch_of(name: str) -> str:
         SwapError: There is no such architecture.
     """
     arch = re.sub(r'^sepvit[-_]', '', name.lower())
+    arch = {'t': 'tiny', 's': 'small', 'b': 'base'}.get(arch, arch)
     stage_channels(arch)
     return arch
 
 
-def frozen_stages(old: dict, scope: str | None) -> int:
+def frozen_stages(old: dict) -> int:
     """How many of SepViT's stages the old backbone's ``frozen_stages`` means: SepViT counts the first n.
 
     The packages count differently (mmpretrain's Swin counts from stage 0, a plain transformer counts layers), so the
@@ -48,65 +158,14 @@ def frozen_stages(old: dict, scope: str | None) -> int:
     if not isinstance(value, int) or value < 0:
         return -1
     try:
-        module = build_module(old, scope)
+        module = build_module(old)
     except Exception:  # whatever has no meta form has a real one
-        module = build_module(old, scope, 'cpu')
+        module = build_module(old, 'cpu')
     module.train()
-    parameters = list(module.parameters())
-    if not any(p.requires_grad for p in parameters):
+    if not any(p.requires_grad for p in module.parameters()):
         return 4
     layers = next((len(getattr(module, name)) for name in ('layers', 'blocks') if hasattr(module, name)), 0)
     if layers > 4:  # a plain transformer: the same share of the depth
         return max(min(round(4 * value / layers), 4), 0)
-    cls = model_class(old, scope)
-    counts_from_0 = cls is not None and cls.__module__.startswith('mmpretrain') and hasattr(module, 'stages')
+    counts_from_0 = type(module).__module__.startswith('mmpretrain') and hasattr(module, 'stages')
     return min(value + 1 if counts_from_0 else value, 4)
-
-
-def sepvit_config(
-    old: dict,
-    scope: str | None,
-    arch: str | dict,
-    stages: Sequence[int],
-    classification_size: int | tuple[int, int] | None,
-    arguments: dict[str, Any],
-    image_channels: int = 3,
-) -> tuple[dict, list[str]]:
-    """Writes the config of the new backbone.
-
-    Args:
-        old: Config of the old one, whose frozen stages and checkpointing are kept.
-        scope: Package whose classes it names.
-        arch: SepViT's architecture.
-        stages: Stages to put out.
-        classification_size: Training size for the paper's classification form; None for its dense form.
-        arguments: What the caller wants otherwise.
-        image_channels: Channels of the images. Defaults to 3.
-
-    Returns:
-        The config and notes.
-    """
-    notes = []
-    config: dict[str, Any] = {'type': 'mmsepvit.SepViT', 'arch': arch}
-    if classification_size is not None:
-        config.update(input_size=classification_size, window_token='learnable', single_window_psa=False)
-    else:
-        config.update(window_token='zero')
-    config['out_indices'] = tuple(stages)
-    name = {n[0]: n for n in _DROP_PATH}.get(arch, arch) if isinstance(arch, str) else None
-    if name in _DROP_PATH:
-        config['drop_path_rate'] = _DROP_PATH[name]
-    if image_channels != 3:
-        config['in_channels'] = image_channels
-    if old.get('with_cp'):
-        config['with_cp'] = True
-    frozen = frozen_stages(old, scope) if 'frozen_stages' not in arguments else -1
-    if frozen >= 0:
-        config['frozen_stages'] = frozen
-        if 'init_cfg' not in arguments:
-            notes.append(
-                f'frozen_stages={frozen} is kept, but freezes weights that are random until a checkpoint is given: '
-                'pass init_cfg, or frozen_stages=-1'
-            )
-    config.update(arguments)
-    return config, notes

@@ -1,11 +1,11 @@
-"""Rewriting the widths in what reads the backbone's maps: necks and heads."""
+"""Rewriting the widths and strides in what reads the backbone's maps: necks and heads."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from .sites import type_name
+from .classes import is_a
 
 Widths = Sequence[int]
 
@@ -15,7 +15,7 @@ _FIRST_LEVEL_KEYS = ('c1_in_channels',)  # mmseg's DeepLabV3+ head reads level 0
 
 
 def _levels(value: Widths, old: Widths, new: Widths) -> list[int] | None:
-    """``value`` in new widths where it lists the old ones: all, backwards, or a run of them."""
+    """The new widths for a list of old ones, which may be all of them, a run of them, or either backwards."""
     value, old, new = list(value), list(old), list(new)
     for before, after in ((old, new), (old[::-1], new[::-1])):
         for start in range(len(before) - len(value) + 1):
@@ -26,7 +26,7 @@ def _levels(value: Widths, old: Widths, new: Widths) -> list[int] | None:
 
 
 def _index(node: dict, count: int) -> Any:
-    """The node's ``in_index``, counted from 0; the last level where it has none."""
+    """The level or levels that a head reads (``in_index``), counted from 0; the last one where it does not say."""
     index = node.get('in_index', -1)
     if isinstance(index, (list, tuple)):
         return [i % count for i in index]
@@ -63,21 +63,22 @@ def rewrite_input(node: dict, old: Widths, new: Widths, nested: bool = False) ->
             if isinstance(index, int) and value == old[index]:
                 node[key] = new[index]
                 done = True
-                if node.get('num_convs') == 0 and node.get('channels') == value:  # what comes in is classified as it is
+                if node.get('num_convs') == 0 and node.get('channels') == value:  # it classifies its input as it is
                     node['channels'] = new[index]
     for key in _FIRST_LEVEL_KEYS:
         if node.get(key) == old[0]:
             node[key] = new[0]
             done = True
-    for value in node.values():
+    for key, value in node.items():
         for child in value if isinstance(value, (list, tuple)) else [value]:
             if isinstance(child, dict):
-                done = rewrite_input(child, old, new, nested=True) or done
+                # A head of several heads hands its input on to each.
+                done = rewrite_input(child, old, new, nested=nested or not key.endswith('head_cfg')) or done
     return done
 
 
 def rewrite_neck(neck: dict, old: Widths, new: Widths) -> bool:
-    """Rewrites the input widths of a neck; where its first outputs are its inputs (SSD), those too.
+    """Rewrites the input widths of a neck, in place. SSD's hands its inputs on, so their widths are its outputs' too.
 
     Returns:
         Whether something was rewritten.
@@ -85,28 +86,28 @@ def rewrite_neck(neck: dict, old: Widths, new: Widths) -> bool:
     before = neck.get('in_channels')
     done = rewrite_input(neck, old, new)
     outs = neck.get('out_channels')
-    if done and isinstance(before, (list, tuple)) and isinstance(outs, (list, tuple)) and type_name(neck) == 'SSDNeck':
+    if done and isinstance(before, (list, tuple)) and isinstance(outs, (list, tuple)) and is_a(neck, 'mmdet.SSDNeck'):
         neck['out_channels'] = type(outs)((*neck['in_channels'], *outs[len(before) :]))
     return done
 
 
 def rewrite_roi_head(head: dict, old: int, new: int) -> None:
-    """Rewrites a RoI head that reads a single map of the backbone without a neck: extractors and their heads."""
+    """Rewrites a RoI head that reads a single map of a backbone without a neck, in place: extractors and heads."""
     for value in head.values():
         for child in value if isinstance(value, (list, tuple)) else [value]:
             if not isinstance(child, dict):
                 continue
             if 'roi_layer' in child and child.get('out_channels') == old:
                 child['out_channels'] = new
-            elif type_name(child) and child.get('in_channels') == old:
+            elif 'type' in child and child.get('in_channels') == old:
                 child['in_channels'] = new
 
 
 def align_object_context(heads: Sequence[dict], widths: Widths) -> bool:
     """Lets the head before an OCR head read the OCR head's level, in place.
 
-    The OCR head weighs its pixels by that head's, one by one: their maps are of one size, as those of the last two
-    levels of a dilated backbone are, and SepViT's are not.
+    The OCR head multiplies its map with that head's, pixel by pixel, so both must have one size. The last two levels
+    of a dilated backbone have, those of a pyramid have not.
 
     Returns:
         Whether something was rewritten.
@@ -114,7 +115,7 @@ def align_object_context(heads: Sequence[dict], widths: Widths) -> bool:
     done = False
     for head, following in zip(heads, heads[1:]):
         index, wanted = head.get('in_index'), following.get('in_index')
-        if type_name(following) == 'OCRHead' and isinstance(index, int) and index != wanted:
+        if is_a(following, 'mmseg.OCRHead') and isinstance(index, int) and index != wanted:
             head.update(in_index=wanted, in_channels=widths[wanted])
             done = True
     return done

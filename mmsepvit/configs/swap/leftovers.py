@@ -1,19 +1,26 @@
-"""What else in a config belonged to the old backbone: links to its weights, optimizer constructors made for it."""
+"""What else in a config belonged to the old backbone: links to its weights, layer-wise decay made for its layers."""
 
 from __future__ import annotations
 
 from typing import Any
 
-_LAYER_DECAY = {
-    'LearningRateDecayOptimizerConstructor',
-    'LayerDecayOptimizerConstructor',
-}
-_LAYER_DECAY_KEYS = ('decay_rate', 'decay_type', 'num_layers')
+from mmengine.model import PretrainedInit
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, WEIGHT_INITIALIZERS
 
+from ...config_tree import as_list, builds
+from .classes import is_a, type_name
 
-def _is_pretrained(init_cfg: Any) -> bool:
-    nodes = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
-    return any(isinstance(n, dict) and n.get('type') in ('Pretrained', 'PretrainedInit') for n in nodes)
+# Constructors of the packages that know the layers of a few backbones by name. mmpretrain's own asks the model, so it
+# works for any backbone, but in a classifier alone.
+_LAYER_DECAY = (
+    'mmdet.LearningRateDecayOptimizerConstructor',
+    'mmseg.LearningRateDecayOptimizerConstructor',
+    'mmseg.LayerDecayOptimizerConstructor',
+    'mmpose.LayerDecayOptimWrapperConstructor',
+)
+# Names that they give the factor a layer; what else they read describes the old backbone's layers.
+_RATE_KEYS = ('decay_rate', 'layer_decay_rate')
+_OLD_LAYERS = ('decay_type', 'num_layers')
 
 
 def drop_links(config: dict, owner: dict) -> list[str]:
@@ -23,35 +30,41 @@ def drop_links(config: dict, owner: dict) -> list[str]:
         Notes on what was taken out.
     """
     notes = []
-    model = config['model']
-    for node, where in ((owner, 'the model'), (model, 'the model')):
+    for node in (owner, config['model']):
         if node.get('pretrained') is not None:
             node['pretrained'] = None
-        if _is_pretrained(node.get('init_cfg')):
+        if any(builds(init, PretrainedInit, None, WEIGHT_INITIALIZERS) for init in as_list(node.get('init_cfg'))):
             node.pop('init_cfg')
-            notes.append(f'init_cfg of {where} is gone: it named weights of the old backbone')
+            notes.append('init_cfg of the model is gone: it named weights of the old backbone')
     if config.get('load_from'):
         notes.append(f"load_from='{config['load_from']}' is gone: these weights are the old model's")
         config['load_from'] = None
     return notes
 
 
-def fit_optimizer(config: dict) -> list[str]:
-    """Takes out mmdet's and mmseg's layer-wise decay, which they refuse for backbones that they do not know.
+def has_layer_decay(wrapper: Any) -> bool:
+    """Whether an ``optim_wrapper`` has a constructor of a package that decays the rate by known backbones' layers."""
+    constructor = {'type': wrapper.get('constructor')} if isinstance(wrapper, dict) else None
+    return is_a(constructor, *_LAYER_DECAY, registry=OPTIM_WRAPPER_CONSTRUCTORS)
+
+
+def keep_layer_decay(config: dict) -> list[str]:
+    """Hands layer-wise decay over to this project's constructor, which asks the backbone for its layers, in place.
 
     Returns:
-        Notes on what was taken out.
+        Notes for the reader.
     """
     wrapper = config.get('optim_wrapper')
-    if not isinstance(wrapper, dict) or config.get('default_scope') == 'mmpretrain':
+    if not has_layer_decay(wrapper):
         return []
-    constructor = wrapper.get('constructor')
-    if not isinstance(constructor, str) or constructor.rpartition('.')[2] not in _LAYER_DECAY:
-        return []
-    del wrapper['constructor']
-    paramwise = wrapper.get('paramwise_cfg') or {}
-    for key in _LAYER_DECAY_KEYS:
+    name = type_name({'type': wrapper['constructor']})
+    paramwise = wrapper.setdefault('paramwise_cfg', {})
+    rate = next((paramwise.pop(key) for key in _RATE_KEYS if key in paramwise), 1.0)
+    for key in _OLD_LAYERS:
         paramwise.pop(key, None)
-    if not paramwise:
-        wrapper.pop('paramwise_cfg', None)
-    return [f'{constructor} is gone: it knows the layers of a few backbones only, SepViT is not one of them']
+    wrapper['constructor'] = 'mmsepvit.LayerDecayOptimWrapperConstructor'
+    paramwise['layer_decay_rate'] = rate
+    return [
+        f'layer-wise decay of {rate} a layer is kept by mmsepvit.LayerDecayOptimWrapperConstructor: {name} knows the '
+        'layers of a few backbones only'
+    ]

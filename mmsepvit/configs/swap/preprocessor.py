@@ -1,4 +1,4 @@
-"""Image mean, standard deviation and channel order, and the size of the training crops."""
+"""Image statistics and channel order, the number of bands, and the size of the training crops."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-from ...config_tree import named_nodes, nodes
-from .sites import type_name
+from mmengine.model import BaseDataPreprocessor
+from mmengine.registry import MODELS, TRANSFORMS
+
+from ...config_tree import builds, named_nodes, nodes
+from .classes import is_a, lineage, package_of, takes
 
 MEAN = [123.675, 116.28, 103.53]
 STD = [58.395, 57.12, 57.375]
+"""Of ImageNet's images, in RGB and in 8 bits."""
 
-_CROP_KEYS = {
+# Name of a transform that cuts or brings training images to a size -> its arguments that may give it.
+_CROPS = {
     'RandomResizedCrop': ('scale', 'size'),
-    'ResizeEdge': (),
     'RandomCrop': ('crop_size',),
     'CenterCrop': ('crop_size',),
     'EfficientNetRandomCrop': ('scale', 'crop_size'),
@@ -22,41 +26,72 @@ _CROP_KEYS = {
     'RandomResizedCropAndInterpolationWithTwoPic': ('size',),
     'Resize': ('scale',),
 }
-# These spell the channel order `to_rgb`; the packages' other preprocessors spell it `bgr_to_rgb` and `rgb_to_bgr`.
-_TO_RGB = ('ClsDataPreprocessor', 'SelfSupDataPreprocessor', 'ReIDDataPreprocessor', 'VideoDataPreprocessor')
+
+
+def image_channels(config: dict, backbone: dict) -> int:
+    """Number of an image's bands: what the old backbone says, or as many as the statistics have means; else 3."""
+    for key in ('in_channels', 'in_chans'):
+        if isinstance(backbone.get(key), int):
+            return backbone[key]
+    found = [*(node for _, node in _preprocessors(config['model'])), config.get('data_preprocessor') or {}]
+    return next((len(n['mean']) for n in found if isinstance(n.get('mean'), (list, tuple)) and len(n['mean']) > 1), 3)
+
+
+def set_preprocessor(config: dict, owners: dict[str, int]) -> list[str]:
+    """Gives the images of swapped models ImageNet's RGB statistics where they have others, in place.
+
+    Only images of three 8-bit bands get them. Statistics of any other number of bands or range of values are those of
+    the data, whatever the backbone, and stay.
+
+    Args:
+        config: The config.
+        owners: Dotted path of each model that got the new backbone, and the number of its images' bands.
+
+    Returns:
+        Notes for the reader.
+    """
+    model = config['model']
+    before = copy.deepcopy(list(_preprocessors(model)))
+    found = [
+        (node, bands)
+        for path, node in _preprocessors(model)
+        for owner, bands in list(owners.items())
+        if _feeds(path.rpartition('.')[0], owner)
+    ]
+    top = config.get('data_preprocessor')  # what the Runner gives a model without one of its own
+    is_classifier = package_of(model) == 'mmpretrain'
+    if not found and top is None and is_classifier:
+        top = config['data_preprocessor'] = {}  # mmpretrain's own has no statistics
+    if isinstance(top, dict) and _has_statistics('data_preprocessor', top):
+        found.append((top, max(owners.values())))
+    loaders = _loaders(config)
+    is_rgb = any(node.get('channel_order') == 'rgb' or node.get('to_rgb') for node in loaders)
+    notes = []
+    for node, bands in found:
+        if _is_8_bit_rgb(node, bands, loaders):
+            _set_statistics(node, 'to_rgb' if 'type' not in node or takes(node, 'to_rgb') else 'bgr_to_rgb', is_rgb)
+        else:
+            what = f'{bands} bands' if bands != 3 else 'a range other than that of 8 bits'
+            notes.append(
+                f'mean, std and channel order of the images stay, as they have {what}; weights that were trained on '
+                f'8-bit RGB images with mean={MEAN} and std={STD} expect others'
+            )
+    teachers = [key for key in model if key.startswith('teacher')]
+    if teachers and before != list(_preprocessors(model)):
+        notes.append(f'{teachers[0]} reads the same images, whose statistics or channel order are new to it')
+    return notes
+
+
+def _has_statistics(path: str, node: dict) -> bool:
+    """Whether a dict builds a data preprocessor that normalises images, and does not only hold such a one."""
+    if 'type' not in node:  # mmpretrain's models know theirs by the key
+        return path.rpartition('.')[2] == 'data_preprocessor'
+    return builds(node, BaseDataPreprocessor, None, MODELS) and takes(node, 'mean')
 
 
 def _preprocessors(model: Any) -> Iterator[tuple[str, dict]]:
-    """The data preprocessors of a model's config, with their dotted paths from the config's top."""
-    return (
-        (p, node) for p, node in named_nodes(model, 'model') if type_name(node).lower().endswith('datapreprocessor')
-    )
-
-
-def _loads_rgb(config: dict) -> bool:
-    """Whether the training images are read as RGB already."""
-    loader = config.get('train_dataloader') or {}
-    return any(
-        type_name(d).startswith('LoadImage') and (d.get('channel_order') == 'rgb' or d.get('to_rgb'))
-        for d in nodes(loader)
-    )
-
-
-def _set_statistics(node: dict, to_rgb_style: bool, rgb: bool) -> None:
-    pictures, rest = divmod(len(node['mean']) if isinstance(node.get('mean'), (list, tuple)) else 3, 3)
-    if rest:  # grey images stay grey
-        return
-    for key, values in (('mean', MEAN), ('std', STD)):
-        if list(node.get(key) or ()) != values * pictures:  # two pictures of one place, say, one upon the other
-            node[key] = values * pictures
-    if to_rgb_style:
-        if bool(node.get('to_rgb', False)) == rgb:
-            node['to_rgb'] = not rgb
-    else:
-        if bool(node.get('bgr_to_rgb', False)) == rgb:
-            node['bgr_to_rgb'] = not rgb
-        if node.get('rgb_to_bgr'):
-            node['rgb_to_bgr'] = False
+    """The preprocessors of a model's config that normalise images, with their dotted paths from the config's top."""
+    return ((path, node) for path, node in named_nodes(model, 'model') if _has_statistics(path, node))
 
 
 def _feeds(holder: str, model: str) -> bool:
@@ -64,37 +99,41 @@ def _feeds(holder: str, model: str) -> bool:
     return f'{model}.'.startswith(f'{holder}.') or f'{holder}.'.startswith(f'{model}.')
 
 
-def set_preprocessor(config: dict, paths: list[str]) -> list[str]:
-    """Gives the image preprocessors of swapped models ImageNet's RGB statistics, where they have others; in place.
+def _loaders(config: dict) -> list[dict]:
+    """The steps of the training pipelines that load images."""
+    steps = nodes((config.get('train_dataloader') or {}).get('dataset'))
+    return [step for step in steps if is_a(step, 'mmcv.LoadImageFromFile', registry=TRANSFORMS)]
+
+
+def _is_8_bit_rgb(preprocessor: dict, bands: int, loaders: list[dict]) -> bool:
+    """Whether images have three bands of 8 bits, as far as their loading and their statistics tell.
 
     Args:
-        config: The config.
-        paths: Dotted paths of the models that SepViT was put into.
-
-    Returns:
-        Notes for the reader.
+        preprocessor: The data preprocessor.
+        bands: Number of the images' bands.
+        loaders: What loads them. None is known of a config without training data.
     """
-    before = copy.deepcopy(list(_preprocessors(config['model'])))
-    rgb = _loads_rgb(config)
-    model = config['model']
-    found = [
-        node
-        for path, node in _preprocessors(model)
-        if not type_name(node).startswith('MultiBranch')
-        and any(_feeds(path.rpartition('.')[0], model_path) for model_path in paths)
-    ]
-    top = config.get('data_preprocessor')  # what the Runner gives a model without one of its own
-    if isinstance(top, dict) and not type_name(top).startswith('MultiBranch'):
-        found.append(top)
-    for node in found:
-        default = 'ClsDataPreprocessor' if config.get('default_scope') == 'mmpretrain' else ''
-        _set_statistics(node, (type_name(node) or default) in _TO_RGB, rgb)
-    if not found and config.get('default_scope') == 'mmpretrain':
-        config['data_preprocessor'] = {'mean': list(MEAN), 'std': list(STD), 'to_rgb': not rgb}
-    teachers = [key for key in model if key.startswith('teacher')]
-    if teachers and before != list(_preprocessors(model)):
-        return [f'{teachers[0]} reads the same images, whose statistics or channel order are new to it']
-    return []
+    if bands != 3:
+        return False
+    for loader in loaders:  # decoded as colours, any file becomes 8-bit; otherwise it is what the file holds
+        if not loader.get('color_type', 'color').startswith('color') or loader.get('imdecode_backend') == 'tifffile':
+            return False
+    mean, std = ([float(v) for v in preprocessor.get(key) or ()] for key in ('mean', 'std'))
+    if len(mean) not in (0, 1, 3) or len(std) not in (0, 1, 3):
+        return False
+    raw = not any(mean) and all(v == 1 for v in std)  # not normalised at all
+    unit = all(0 <= v <= 1 for v in (*mean, *std))
+    return raw or (not unit and all(0 <= v <= 255 for v in (*mean, *std)))
+
+
+def _set_statistics(preprocessor: dict, order_key: str, is_rgb: bool) -> None:
+    for key, values in (('mean', MEAN), ('std', STD)):
+        if list(preprocessor.get(key) or ()) != values:
+            preprocessor[key] = list(values)
+    if bool(preprocessor.get(order_key, False)) == is_rgb:
+        preprocessor[order_key] = not is_rgb
+    if preprocessor.get('rgb_to_bgr'):
+        preprocessor['rgb_to_bgr'] = False
 
 
 def training_size(config: dict, default: int | tuple[int, int] = 224) -> int | tuple[int, int]:
@@ -105,12 +144,14 @@ def training_size(config: dict, default: int | tuple[int, int] = 224) -> int | t
         default: What a config without a crop counts as. Defaults to 224.
     """
     found: list[tuple[int, int]] = []
+    views = 0
     for node in nodes((config.get('train_dataloader') or {}).get('dataset')):
-        for key in _CROP_KEYS.get(type_name(node), ()):
+        names = {name.rpartition('.')[2] for name in lineage(node, TRANSFORMS)}
+        views += 'MultiView' in names
+        for key in (key for name in names for key in _CROPS.get(name, ())):
             value = node.get(key)
-            if isinstance(value, int) and value > 0:
-                found.append((value, value))
-            elif (
+            value = (value, value) if isinstance(value, int) else value
+            if (
                 isinstance(value, (list, tuple))
                 and len(value) == 2
                 and all(isinstance(v, int) and v > 0 for v in value)
@@ -119,17 +160,5 @@ def training_size(config: dict, default: int | tuple[int, int] = 224) -> int | t
                 found.append((value[1], value[0]) if key == 'scale' else (value[0], value[1]))
     if not found:
         return default
-    height, width = max(found) if _is_multi_view(config) else found[-1]
+    height, width = max(found) if views else found[-1]
     return height if height == width else (height, width)
-
-
-def _is_multi_view(config: dict) -> bool:
-    return any(type_name(d) == 'MultiView' for d in nodes((config.get('train_dataloader') or {}).get('dataset')))
-
-
-def image_channels(config: dict, backbone: dict) -> int:
-    """Channels of the images: what the old backbone says, or as many as they have means."""
-    if isinstance(backbone.get('in_channels'), int):
-        return backbone['in_channels']
-    found = [*(node for _, node in _preprocessors(config['model'])), config.get('data_preprocessor') or {}]
-    return next((len(n['mean']) for n in found if isinstance(n.get('mean'), (list, tuple))), 3)

@@ -1,4 +1,4 @@
-"""What a swap changed, for reading."""
+"""What a swap changed, for people to read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmengine.config import Config
+
+from .price import Price
 
 MISSING = '(not there)'
 
@@ -17,22 +19,30 @@ class SwapReport:
 
     Attributes:
         config: The new config.
-        backbones: Dotted paths of the backbones that are SepViT now.
+        name: What the new backbone is called.
+        backbones: Dotted paths of the backbones that it took the place of.
         changes: Path, old value and new value of all that differs.
         notes: What a reader should know beyond the values.
+        price: What it costs; None where it was not, or could not be, counted.
     """
 
     config: Config
+    name: str
     backbones: list[str]
     changes: list[tuple[str, Any, Any]]
     notes: list[str] = field(default_factory=list)
+    price: Price | None = None
 
     def __str__(self) -> str:
-        lines = [f'SepViT stands at {", ".join(self.backbones)}']
+        lines = [f'{self.name} stands at {", ".join(self.backbones)}']
         for path, old, new in self.changes:
             lines += [f'  {path}', f'    - {shorten(old)}', f'    + {shorten(new)}']
-        lines += [f'note: {note}' for note in self.notes]
-        return '\n'.join(lines)
+        return '\n'.join([*lines, *self.remarks()])
+
+    def remarks(self) -> list[str]:
+        """The price and the notes, a line each."""
+        price = [f'price: {self.price}'] if self.price else []
+        return [*price, *(f'note: {note}' for note in self.notes)]
 
 
 def shorten(value: Any, width: int = 110) -> str:

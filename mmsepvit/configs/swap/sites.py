@@ -6,18 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ...config_tree import as_list
+from .classes import type_name
 from .errors import SwapError
 
-BACKBONE_KEYS = ('backbone', 'image_encoder')
-_NOT_CONSUMERS = ('backbone', 'neck', 'data_preprocessor', 'train_cfg', 'test_cfg', 'init_cfg')
-
-
-def type_name(node: Any) -> str:
-    """Bare class name of a config node's ``type`` ('' for none), without scope or module."""
-    kind = node.get('type') if isinstance(node, dict) else None
-    if kind is None:
-        return ''
-    return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__
+_BACKBONE_KEYS = ('backbone', 'image_encoder')
+# A model may have further backbones under a prefix, each with a neck under the same one: teachers of distillation, and
+# the image branch of a detector that reads points too.
+_PREFIXES = ('', 'img_', 'teacher_')
+_NOT_CONSUMERS = ('data_preprocessor', 'train_cfg', 'test_cfg', 'init_cfg')
 
 
 @dataclass
@@ -28,11 +25,13 @@ class Site:
         path: Dotted path of the model that owns it, from the config's top: 'model', 'model.detector', ...
         owner: That model's dict.
         key: Key of the backbone in the owner; under 'image_encoder' it may be a list, backbone first, then necks.
+        prefix: What stands before 'backbone' in the key, and before 'neck' in that of its neck.
     """
 
     path: str
     owner: dict
     key: str = 'backbone'
+    prefix: str = ''
 
     @property
     def backbone(self) -> dict:
@@ -46,15 +45,15 @@ class Site:
         return f'{self.path}.{self.key}' + ('.0' if isinstance(self.owner[self.key], (list, tuple)) else '')
 
     @property
+    def neck_key(self) -> str:
+        """Key of the neck in the owner."""
+        return f'{self.prefix}neck'
+
+    @property
     def necks(self) -> list[dict]:
         """Configs of the necks, in the order of the data."""
         value = self.owner[self.key]
-        if isinstance(value, (list, tuple)):
-            return list(value[1:])
-        neck = self.owner.get('neck')
-        if neck is None:
-            return []
-        return list(neck) if isinstance(neck, (list, tuple)) else [neck]
+        return list(value[1:]) if isinstance(value, (list, tuple)) else as_list(self.owner.get(self.neck_key))
 
     def put(self, backbone: dict, necks: list[dict]) -> None:
         """Replaces backbone and necks, in the form in which they stood."""
@@ -62,21 +61,21 @@ class Site:
             self.owner[self.key] = [backbone, *necks]
             return
         self.owner[self.key] = backbone
-        if not necks:
-            if 'neck' in self.owner:
-                self.owner['neck'] = None  # some models must be told that there is none
-        elif len(necks) > 1 or isinstance(self.owner.get('neck'), (list, tuple)):
-            self.owner['neck'] = necks
-        else:
-            self.owner['neck'] = necks[0]
+        was_list = isinstance(self.owner.get(self.neck_key), (list, tuple))
+        if necks:
+            self.owner[self.neck_key] = necks if was_list or len(necks) > 1 else necks[0]
+        elif self.neck_key in self.owner:
+            self.owner[self.neck_key] = None  # some models must be told that there is none
 
     def consumers(self) -> Iterator[tuple[str, dict]]:
         """Path and config of all that reads what the last neck, or else the backbone, puts out."""
+        others = {f'{prefix}{part}' for prefix in _PREFIXES for part in ('backbone', 'neck')}
         for key, value in self.owner.items():
-            if key in _NOT_CONSUMERS or key == self.key or key.startswith('teacher'):
+            if key in others or key == self.key or key in _NOT_CONSUMERS:
                 continue
-            nodes = value if isinstance(value, (list, tuple)) else [value]
-            for i, node in enumerate(nodes):
+            if key.startswith('teacher') != (self.prefix == 'teacher_'):
+                continue
+            for i, node in enumerate(as_list(value)):
                 if isinstance(node, dict):
                     yield f'{self.path}.{key}' + (f'.{i}' if isinstance(value, (list, tuple)) else ''), node
 
@@ -115,32 +114,9 @@ def _walk(node: Any, path: str, teachers: bool) -> Iterator[Site]:
     for key, value in node.items():
         if key.startswith('teacher') and not teachers:
             continue
-        plain = key[len('teacher_') :] if key.startswith('teacher_') else key
+        prefix = next((p for p in _PREFIXES if any(key == f'{p}{name}' for name in _BACKBONE_KEYS)), None)
         first = value[0] if isinstance(value, (list, tuple)) and value else value
-        if plain in BACKBONE_KEYS and isinstance(first, dict) and first.get('type') is not None:
-            if key != plain:
-                yield Site(path, _teacher_view(node), plain)
-            else:
-                yield Site(path, node, key)
-        elif plain != 'neck':  # a backbone inside a neck (RFP) is that neck's own
+        if prefix is not None and isinstance(first, dict) and first.get('type') is not None:
+            yield Site(path, node, key, prefix)
+        elif not key.endswith('neck'):  # a backbone inside a neck (RFP) is that neck's own
             yield from _walk(value, f'{path}.{key}', teachers)
-
-
-class _TeacherView(dict):
-    """A model's ``teacher_…`` keys without that prefix; what is put here reaches the model."""
-
-    def __init__(self, model: dict) -> None:
-        super().__init__({k[len('teacher_') :]: v for k, v in model.items() if k.startswith('teacher_')})
-        self.model = model
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        super().__setitem__(key, value)
-        self.model[f'teacher_{key}'] = value
-
-    def pop(self, key: str, *default: Any) -> Any:
-        self.model.pop(f'teacher_{key}', None)
-        return super().pop(key, *default)
-
-
-def _teacher_view(model: dict) -> _TeacherView:
-    return _TeacherView(model)

@@ -9,53 +9,55 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
+from mmengine.registry import DefaultScope
+from mmengine.utils import import_modules_from_strings
 
+from ...checkpoints.fits import check_pretrained
 from ..sources import load
-from .backbone import sepvit_config, stage_channels
-from .consumers import align_object_context, rewrite_input, rewrite_neck, rewrite_roi_head, rewrite_strides
-from .errors import SwapError, SwapRefused
-from .leftovers import drop_links, fit_optimizer
-from .preprocessor import image_channels, set_preprocessor, training_size
-from .probe import Feature, learn_outputs, model_class
-from .refusals import check_model, check_site
+from .backbone import NewBackbone, NewSepViT, OtherBackbone
+from .errors import SwapError
+from .leftovers import drop_links, keep_layer_decay
+from .preprocessor import set_preprocessor
+from .pretrained import pretrained_init
+from .price import Price, count_price
+from .recipe import set_recipe, wants_recipe
+from .refusals import check_model
+from .replacement import Replacement
 from .report import SwapReport, differences
-from .sites import Site, find_sites, type_name
-from .stages import choose_stages
-from .wrappers import WRAPPERS, is_wrapper
-
-_PYRAMID_NECKS = ('Feature2Pyramid', 'MultiLevelNeck')
-"""Necks that make a pyramid of a plain transformer's maps, which SepViT has already."""
-# A head without a layer, behind a backbone that held the classifier, and the one that has it.
-_LINEAR_HEADS = {'ClsHead': 'LinearClsHead', 'MultiLabelClsHead': 'MultiLabelLinearClsHead'}
-# What goes with an old backbone beside its weights.
-_LOST = {
-    'ICNet': 'ICNet ran parts of a ResNet on three scales of the image; SepViT reads one, and its strides 8, 16, 32 go '
-    'to the neck that fused the three',
-}
-_REID_SIZE = (256, 128)
-_SIZE = (512, 512)
+from .sites import find_sites
 
 
 def swap_backbone(
     cfg: Config | dict | str | Path,
     arch: str | dict = 'tiny',
+    recipe: str | None = None,
+    pretrained: str | None = None,
     *,
     path: str | None = None,
     swap_teachers: bool = False,
+    backbone: dict | None = None,
     **backbone_args: Any,
 ) -> Config:
-    """Puts SepViT in place of the backbone of a detector's, segmentor's or classifier's config.
+    """Puts SepViT in place of the backbone of a detector's, segmentor's, pose estimator's or classifier's config.
 
-    Everything that depended on the old backbone follows: widths in necks and heads, the images' statistics and channel
-    order, links to pretrained weights, frozen stages and checkpointing. Detectors and segmentors get the paper's dense
-    form, classifiers its classification form for the size of their training crops.
+    Everything that depended on the old backbone follows: widths in necks and heads, the statistics and channel order of
+    8-bit RGB images, links to pretrained weights, frozen stages and checkpointing, and a training recipe that was made
+    for a convolutional network. Classifiers get the paper's classification form for the size of their training crops,
+    all others its dense form.
 
     Args:
         cfg: The config, or a file, or ``package::path`` such as 'mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py'.
         arch: SepViT's architecture: 'lite', 'tiny', 'small', 'base' or a dict. Defaults to 'tiny'.
+        recipe: 'sepvit' for the optimizer, decay, warm-up, clipping and stochastic depth of the nearest published
+            recipe, its rate scaled to the config's batch; 'keep' for the config's own. The length of the training stays
+            in both. Defaults to None, 'sepvit' where the config's optimizer is SGD.
+        pretrained: A checkpoint to start SepViT from: a file, a URL, or a name of weights that the package carries.
+            Defaults to None, random weights.
         path: Dotted path of the backbone to replace, such as 'model.detector.backbone'. Defaults to None, every one
             that belongs to the trained model.
-        swap_teachers: Whether teachers of distillation get SepViT too. Defaults to False.
+        swap_teachers: Whether teachers of distillation get it too. Defaults to False.
+        backbone: Config of another backbone than SepViT, of maps of several scales, such as
+            ``dict(type='mmpretrain.ConvNeXt', arch='tiny')``. Defaults to None, SepViT.
         **backbone_args: Further arguments of :class:`mmsepvit.SepViT`.
 
     Returns:
@@ -64,6 +66,7 @@ def swap_backbone(
     Raises:
         SwapRefused: The algorithm has no place for another backbone; the message says why.
         SwapError: The config cannot be read, has no model, or an argument does not fit.
+        UserError: The weights cannot be read, or are not this backbone's.
 
     Examples:
         >>> from mmsepvit import swap_backbone
@@ -71,8 +74,10 @@ def swap_backbone(
         >>> config.model.neck.in_channels
         [96, 192, 384, 768]
     """
-    report = swap(cfg, arch, path=path, swap_teachers=swap_teachers, **backbone_args)
-    for note in report.notes:
+    report = swap(
+        cfg, arch, recipe, pretrained, path=path, swap_teachers=swap_teachers, backbone=backbone, **backbone_args
+    )
+    for note in report.remarks():
         print_log(f'swap_backbone: {note}', logger='current', level=logging.INFO)
     return report.config
 
@@ -80,183 +85,92 @@ def swap_backbone(
 def swap(
     cfg: Config | dict | str | Path,
     arch: str | dict = 'tiny',
+    recipe: str | None = None,
+    pretrained: str | None = None,
     *,
     path: str | None = None,
     swap_teachers: bool = False,
+    backbone: dict | None = None,
+    price: bool = False,
     **backbone_args: Any,
 ) -> SwapReport:
-    """As :func:`swap_backbone`, and returns what it did along with the new config."""
+    """As :func:`swap_backbone`, and returns what it did along with the new config.
+
+    Args:
+        price: Whether to count parameters and multiply-adds before and after, which takes seconds. Defaults to False.
+    """
     config = load(cfg)
-    old = config.to_dict()
-    new = config.to_dict()
-    if not isinstance(new.get('model'), dict):
+    if not isinstance(config.get('model'), dict):
         raise SwapError(f'config{f" {config.filename!r}" if config.filename else ""} has no model')
     if 'out_indices' in backbone_args:
         raise SwapError('out_indices follows from what the necks and heads read; it cannot be given')
-    channels = stage_channels(arch)
-    check_model(new['model'])
-    scope = new.get('default_scope')
+    if backbone is not None and (pretrained or backbone_args):
+        raise SwapError('weights and arguments of another backbone than SepViT stand in its own config')
+    _import_packages(config)
+    with DefaultScope.overwrite_default_scope(config.get('default_scope')):
+        if backbone is None:
+            new = NewSepViT(arch, backbone_args, pretrained_init(pretrained) if pretrained else None)
+        else:
+            new = OtherBackbone(backbone)
+        return _swap(config, new, recipe, path, swap_teachers, price)
+
+
+def _import_packages(config: Config) -> None:
+    """Imports what registers the classes of a config: its own modules, and its package's."""
+    imports = config.get('custom_imports')
+    if imports:
+        import_modules_from_strings(**imports)
+    scope = config.get('default_scope')
+    if scope not in (None, 'mmengine'):
+        import_modules_from_strings(f'{scope}.models')
+
+
+def _swap(
+    config: Config, new: NewBackbone, recipe: str | None, path: str | None, swap_teachers: bool, price: bool
+) -> SwapReport:
+    old, changed = config.to_dict(), config.to_dict()
+    check_model(changed['model'])
+    replacements = [Replacement(changed, site, new) for site in find_sites(changed['model'], swap_teachers, path)]
+    backbones = []
     notes: list[str] = []
-    sites = find_sites(new['model'], swap_teachers, path)
-    for site in sites:
-        notes += _swap_site(new, site, scope, arch, channels, backbone_args)
-        notes += drop_links(new, site.owner)
-    notes += set_preprocessor(new, [site.path for site in sites])
-    notes += fit_optimizer(new)
-    paths = [site.backbone_path for site in sites]
+    for replacement in replacements:
+        backbones.append(copy.deepcopy(replacement.site.backbone))
+        replacement.run()
+        notes += replacement.notes + drop_links(changed, replacement.site.owner)
+    notes += set_preprocessor(changed, {r.site.path: r.bands for r in replacements})
+    notes += _fit_training(changed, replacements, new, recipe, config.filename)
+    notes += [note for r in replacements for note in r.frozen_notes()]
+    paths = [r.site.backbone_path for r in replacements]
     filename = config.filename if config.filename and Path(config.filename).is_file() else None
-    return SwapReport(
-        Config(new, filename=filename),
-        paths,
-        list(differences(old, new, whole=tuple(paths))),
-        list(dict.fromkeys(notes)),
-    )
+    result = Config(changed, filename=filename)
+    check_pretrained(result)
+    changes = list(differences(old, changed, whole=tuple(paths)))
+    cost = _price(config, result, backbones[0], replacements[0]) if price else None
+    return SwapReport(result, new.name, paths, changes, list(dict.fromkeys(notes)), cost)
 
 
-def _task(owner: dict, scope: str | None) -> str:
-    """What kind of maps a model wants."""
-    cls = model_class(owner, scope)
-    module = cls.__module__ if cls is not None else f'{scope}.'
-    if module.startswith('mmpretrain.') or '.reid.' in module:
-        return 'classification'
-    return 'segmentation' if module.startswith('mmseg.') else 'detection'
-
-
-def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else size
-
-
-def _explain(error: Exception) -> str:
-    line = next((line for line in str(error).strip().split('\n') if line), '')
-    return f'{type(error).__name__}: {line}'
-
-
-def _swap_site(
-    config: dict, site: Site, scope: str | None, arch: str | dict, channels: tuple[int, ...], arguments: dict[str, Any]
+def _fit_training(
+    config: dict, replacements: list[Replacement], new: NewBackbone, recipe: str | None, filename: str | None
 ) -> list[str]:
-    """Replaces one backbone and rewrites what reads it, in place; returns notes."""
-    check_site(site)
-    if not site.necks and not any(True for _ in site.consumers()):
-        raise SwapRefused(f'{type_name(site.owner)} ({site.path}) has no neck and no head: there is nothing to train')
-    old_backbone, necks = site.backbone, [copy.deepcopy(n) for n in site.necks]
-    person = type_name(site.owner) == 'BaseReID'
-    known = learn_outputs([old_backbone, *necks], scope, _REID_SIZE if person else None)
-    if isinstance(known[0], Exception):
-        raise SwapError(
-            f'{site.backbone_path} ({type_name(old_backbone)}) cannot be built and run to learn its outputs: '
-            f'{_explain(known[0])}'
-        )
-    features: list[Feature] = known[0]
-    task = _task(site.owner, scope)
-    notes = [_LOST[type_name(old_backbone)]] if type_name(old_backbone) in _LOST else []
-    size: int | tuple[int, int] | None = None
-    if task == 'classification':
-        default = _REID_SIZE if person else 224
-        size = training_size(config, default) if site.path == 'model' else default
-
-    vector = all(f.ndim == 2 for f in features)
-    if is_wrapper(old_backbone):
-        stages, rewrite = WRAPPERS[type_name(old_backbone)]
-        inner = learn_outputs([old_backbone['backbone_cfg']], scope)[0]
-        backbone = copy.deepcopy(old_backbone)
-        backbone.pop('init_cfg', None)
-        backbone['backbone_cfg'], more = sepvit_config(
-            old_backbone['backbone_cfg'], scope, arch, stages, None, arguments
-        )
-        rewrite(backbone, inner, [channels[i] for i in stages])
-        notes += more
-    else:
-        stages, more = choose_stages(features, task)
-        notes += more
-        if max(stages) >= len(channels):
-            raise SwapError(f'arch has {len(channels)} stages, and stage {max(stages) + 1} is asked for')
-        backbone, more = sepvit_config(
-            old_backbone, scope, arch, stages, size, arguments, image_channels(config, old_backbone)
-        )
-        notes += more
-    built = learn_outputs([backbone], scope, _SIZE if size is None else _pair(size))[0]
-    if isinstance(built, Exception):
-        raise SwapError(f'SepViT cannot be built with these arguments: {_explain(built)}')
-
-    before, after = features, built
-    if vector:
-        head = site.owner.get('head')
-        if task != 'classification' or len(features) > 1:
-            raise SwapRefused(f'{type_name(old_backbone)} puts out vectors, not maps, and not one for a classifier')
-        necks.insert(0, {'type': 'GlobalAveragePooling'})
-        known.insert(1, features)
-        notes.append('GlobalAveragePooling stands before the head: the old backbone pooled by itself')
-        classes = old_backbone.get('num_classes')
-        linear = _LINEAR_HEADS.get(type_name(head))
-        if linear and classes:
-            head.update(type=linear, num_classes=classes, in_channels=features[-1].channels)
-            notes.append(f'the head is a {linear} now: the old backbone held the classifier')
-    if features[0].ndim == 3 and necks and type_name(necks[0]) == 'GlobalAveragePooling':
-        necks[0].pop('dim', None)  # it pooled tokens; SepViT's are a map
-    plain = len(features) > 1 and len({f.stride for f in features}) == 1
-    if plain and necks and type_name(necks[0]) in _PYRAMID_NECKS:
-        notes.append(f"{type_name(necks[0])} is gone: it made a pyramid of one stride, and SepViT's maps are one")
-        before = known[1]
-        del necks[0], known[1]
-        if isinstance(before, Exception):
-            raise SwapError(f'the neck cannot be run to learn its outputs: {_explain(before)}')
-    roi_head = site.owner.get('roi_head')
-    if not necks and task == 'detection' and isinstance(roi_head, dict) and roi_head.get('shared_head'):
-        width = before[-1].channels
-        necks.append(
-            {
-                'type': 'ChannelMapper',
-                'in_channels': [f.channels for f in after],
-                'out_channels': width,
-                'kernel_size': 1,
-                'norm_cfg': None,
-                'act_cfg': None,
-                'num_outs': len(after),
-            }
-        )
-        known.append(before)
-        notes.append(f'ChannelMapper brings the map to {width} channels, which the shared RoI stage is built for')
-        after = before
-
-    done = False
-    start = len(known) - 1 if necks and after is before else 0
-    for i in range(start, len(necks)):
-        done = rewrite_neck(necks[i], [f.channels for f in before], [f.channels for f in after]) or done
-        results = learn_outputs([backbone, *necks[: i + 1]], scope, _SIZE if size is None else _pair(size))
-        old_out = known[i + 1] if i + 1 < len(known) else None
-        new_out = results[-1]
-        if not isinstance(old_out, list):
-            # A neck that wants more than maps (several crops, labels): its own output width stands in the config.
-            if necks[i].get('out_channels') is None:
-                raise SwapError(
-                    f'neck {type_name(necks[i])} cannot be run to learn its outputs: '
-                    f'{_explain(old_out) if old_out else "the neck before it cannot"}'
-                )
-            before = after
-            break
-        if isinstance(new_out, Exception):
-            raise SwapRefused(f"neck {type_name(necks[i])} does not take SepViT's maps: {_explain(new_out)}")
-        before, after = old_out, new_out
-    site.put(backbone, necks)
-
-    old_widths, new_widths = [f.channels for f in before], [f.channels for f in after]
-    if old_widths != new_widths:
-        for path, node in site.consumers():
-            done = rewrite_input(node, old_widths, new_widths) or done
-            if path.endswith('.roi_head') and len(old_widths) == 1:
-                rewrite_roi_head(node, old_widths[0], new_widths[0])
-        if not done:
-            raise SwapRefused(
-                f'nothing behind {site.backbone_path} says in the config that it reads {old_widths} channels, so their '
-                'width is fixed in code'
-            )
-    if task == 'segmentation':
-        old_strides, new_strides = [f.stride for f in before], [f.stride for f in after]
-        for _, node in site.consumers():
-            rewrite_strides(node, old_strides, new_strides)
-        heads = site.owner.get('decode_head')
-        if isinstance(heads, (list, tuple)) and align_object_context(heads, new_widths):
-            notes.append(
-                "the head before the OCR head reads the same level as that now: they weigh each other's pixels"
-            )
+    """Sets the recipe where it is asked for, else keeps the config's own as far as it can be; returns notes."""
+    first = replacements[0]
+    is_sepvit = isinstance(new, NewSepViT)
+    if recipe == 'sepvit' and not is_sepvit:
+        raise SwapError(f"recipe='sepvit' is not that of {new.name}: use recipe='keep'")
+    is_frozen = all(r.is_frozen for r in replacements)
+    if not wants_recipe(config, recipe if is_sepvit else 'keep', is_frozen):
+        return keep_layer_decay(config)
+    rate, notes = set_recipe(config, first.site.owner, first.task, new.arch, filename)
+    for backbone in (r.new_backbone for r in replacements if not r.is_frozen):
+        if 'drop_path_rate' not in new.arguments:
+            backbone['drop_path_rate'] = rate
+        if 'frozen_stages' in backbone and 'frozen_stages' not in new.arguments:
+            frozen = backbone.pop('frozen_stages')
+            notes.append(f'recipe: frozen_stages={frozen} of the old backbone is gone: SepViT is trained as a whole')
     return notes
+
+
+def _price(old: Config, new: Config, backbone: dict, replacement: Replacement) -> Price | None:
+    strides = [[f.stride for f in features] for features in (replacement.old, replacement.out)]
+    crop = replacement.size if replacement.task == 'classification' else None
+    return count_price(old, new, (backbone, replacement.backbone), (strides[0], strides[1]), crop)

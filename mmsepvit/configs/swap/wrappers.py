@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .classes import is_a
 from .probe import Feature
-from .sites import type_name
 
 
 def _stdc(wrapper: dict, old: list[Feature], new: list[int]) -> None:
-    """Rewrites STDC's context path: it refines the last two maps and fuses the first of three."""
+    """Rewrites STDC's context path, which refines the last two of three maps and fuses the first."""
     last_width = wrapper['ffm_cfg']['in_channels'] - old[0].channels
     wrapper['last_in_channels'] = (new[2], new[1])
     wrapper['ffm_cfg']['in_channels'] = last_width + new[0]
@@ -18,8 +18,8 @@ def _stdc(wrapper: dict, old: list[Feature], new: list[int]) -> None:
 def _bisenet(wrapper: dict, old: list[Feature], new: list[int]) -> None:
     """Rewrites BiSeNet's context path.
 
-    Its fusion is as wide as the stride-16 map, and takes the spatial path and the refined context side by side: here
-    half from either.
+    Its fusion is as wide as the map of stride 16 and concatenates the spatial path and the refined context. Each gets
+    half of the width.
     """
     half = new[2] // 2
     spatial = tuple(wrapper.get('spatial_channels', (64, 64, 64, 128)))
@@ -27,13 +27,15 @@ def _bisenet(wrapper: dict, old: list[Feature], new: list[int]) -> None:
     wrapper['context_channels'] = (half, new[2], new[3])
 
 
-# Class of the wrapper -> (SepViT's stages, rewriting of its widths).
-WRAPPERS: dict[str, tuple[tuple[int, ...], Callable[[dict, list[Feature], list[int]], None]]] = {
-    'STDCContextPathNet': ((1, 2, 3), _stdc),
-    'BiSeNetV1': ((0, 1, 2, 3), _bisenet),
+Rewrite = Callable[[dict, list[Feature], list[int]], None]
+
+# Class of the wrapper -> stages of the new backbone inside, and the function that rewrites the wrapper's widths.
+_WRAPPERS: dict[str, tuple[tuple[int, ...], Rewrite]] = {
+    'mmseg.STDCContextPathNet': ((1, 2, 3), _stdc),
+    'mmseg.BiSeNetV1': ((0, 1, 2, 3), _bisenet),
 }
 
 
-def is_wrapper(backbone: dict) -> bool:
-    """Whether a backbone's config holds the real backbone under ``backbone_cfg``."""
-    return type_name(backbone) in WRAPPERS
+def wrapper_of(backbone: dict) -> tuple[tuple[int, ...], Rewrite] | None:
+    """Stages and rewriting function for a config that holds the real backbone under ``backbone_cfg``, else None."""
+    return next((found for name, found in _WRAPPERS.items() if is_a(backbone, name)), None)

@@ -1,4 +1,4 @@
-"""Generated scenes in the layouts of ADE20K, COCO and ImageNet, for trying everything at once."""
+"""Generated scenes in the layouts of ADE20K, COCO, ImageNet, Cityscapes and VOC, for trying everything at once."""
 
 from __future__ import annotations
 

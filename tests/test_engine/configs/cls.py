@@ -12,3 +12,4 @@ model = dict(
     ),
     head=dict(in_channels=16),
 )
+randomness = dict(seed=0)  # tests compare runs

@@ -18,6 +18,8 @@ model = dict(
         mask_roi_extractor=dict(out_channels=8),
         mask_head=dict(in_channels=8, conv_out_channels=8),
     ),
+    train_cfg=dict(rpn_proposal=dict(nms_pre=100, max_per_img=50)),
     # Untrained scores are small, and mmdet measures nothing where nothing is found.
-    test_cfg=dict(rcnn=dict(score_thr=0.0)),
+    test_cfg=dict(rpn=dict(nms_pre=100, max_per_img=20), rcnn=dict(score_thr=0.0, max_per_img=10)),
 )
+randomness = dict(seed=0)  # tests compare runs

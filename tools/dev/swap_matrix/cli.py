@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -25,7 +26,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         'swap_matrix.py',
         'Swaps SepViT into the configs that the packages ship, tries each, and writes the coverage page.',
     )
-    parser.add_argument('--packages', nargs='+', choices=PACKAGES, default=list(PACKAGES), help='packages to walk')
+    parser.add_argument(
+        '--packages',
+        nargs='+',
+        choices=PACKAGES,
+        default=None,
+        help='packages to walk (default: those that are installed)',
+    )
     parser.add_argument('--only', nargs='+', default=[], metavar='FOLDER', help='algorithm folders to walk')
     parser.add_argument(
         '--per-folder', type=int, default=1000, help='most structures to try in a folder (default: all)'
@@ -34,15 +41,16 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument('--seconds', type=float, default=300, help='processor time for one config (default: 300)')
     parser.add_argument('--memory-gb', type=float, default=10, help='memory for one config (default: 10)')
     parser.add_argument('--log', type=Path, default=Path('work_dirs/swap_matrix.jsonl'), help='what was tried so far')
-    parser.add_argument('--out', type=Path, default=Path('docs'), help='folder for the two files (default: docs)')
+    parser.add_argument(
+        '--out', type=Path, default=Path('docs/swap_matrix.md'), help='the page (default: docs/swap_matrix.md)'
+    )
     parser.add_argument('--retry', nargs='+', choices=KINDS, default=[], help='try configs of these kinds again')
     parser.add_argument('--report', action='store_true', help='only write the page from the log')
     return parser.parse_args(argv)
 
 
-def _versions() -> dict[str, str]:
-    modules = ('torch', 'mmengine', 'mmcv', *PACKAGES)
-    return {name: import_module(name).__version__ for name in modules}
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    return {name: import_module(name).__version__ for name in ('torch', 'mmengine', 'mmcv', *packages)}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -52,18 +60,19 @@ def main(argv: Sequence[str]) -> int:
         The exit code: 0, or 1 where a config fails.
     """
     args = parse(argv)
+    packages = args.packages or [name for name in PACKAGES if find_spec(name)]
     warnings.simplefilter('ignore')
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
     os.environ.update(HF_HUB_OFFLINE='1', TRANSFORMERS_OFFLINE='1')  # nothing is downloaded
     if not args.report:
-        for package in args.packages:
+        for package in packages:
             import_module(f'{package}.models')
         args.log.parent.mkdir(parents=True, exist_ok=True)
         known = {(o.package, o.config): o.kind for o in read_log(args.log)}
         start, count = time.monotonic(), 0
         is_broken = lambda package, file: known.get((package, file)) == 'broken-upstream'  # noqa: E731
-        for package, folder, file in plan(tuple(args.packages), tuple(args.only), args.per_folder, is_broken):
+        for package, folder, file in plan(tuple(packages), tuple(args.only), args.per_folder, is_broken):
             kind = known.get((package, file))
             if kind is not None and kind not in args.retry:
                 continue
@@ -76,8 +85,8 @@ def main(argv: Sequence[str]) -> int:
                 f'[{count}, {minutes:.1f} min] {package}::{file} {outcome.kind} {outcome.seconds} s {outcome.detail}',
                 flush=True,
             )
-    outcomes = [o for o in read_log(args.log) if o.package in args.packages]
-    write(outcomes, args.out, _versions(), args.arch)
+    outcomes = [o for o in read_log(args.log) if o.package in packages]
+    write(outcomes, args.out, _versions(packages), args.arch)
     for package, counts in summary(outcomes).items():
         print(f'{package}: ' + ', '.join(f'{kind} {number}' for kind, number in counts.items()))
     return int(any(o.kind == 'fails' for o in outcomes))

@@ -17,14 +17,16 @@ from mmengine.config import Config
 
 from mmsepvit.config_tree import nodes
 from mmsepvit.configs.sources import load, package_configs
-from mmsepvit.configs.swap.errors import SwapError, SwapRefused
-from mmsepvit.configs.swap.sites import type_name
-from mmsepvit.configs.swap.swap import swap
+from mmsepvit.configs.swap import SwapRefused, swap
+from mmsepvit.configs.swap.classes import type_name
+from mmsepvit.errors import UserError
 
-PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
+PACKAGES = ('mmdet', 'mmseg', 'mmpretrain', 'mmpose', 'mmrotate', 'mmdet3d')
+"""Packages that may be walked, where they are installed."""
 KINDS = ('works', 'refused', 'broken-upstream', 'needs-GPU-op', 'needs-weights', 'no-model', 'fails')
 """What may come of a config; see :func:`classify`."""
 
+_BACKBONES = ('backbone', 'img_backbone', 'image_encoder')
 # What an operator without a CPU kernel says.
 _GPU_SIGNS = (
     'not implemented on cpu',
@@ -75,9 +77,12 @@ class Outcome:
 
 
 def folders(package: str) -> list[str]:
-    """Algorithm folders of a package's configs."""
+    """Algorithm folders of a package's configs; mmpose's stand below those of its tasks."""
     root = package_configs(package)
-    return sorted(p.name for p in root.iterdir() if p.is_dir() and p.name != '_base_' and any(p.rglob('*.py')))
+    tops = [p for p in root.iterdir() if p.is_dir() and p.name != '_base_']
+    if package == 'mmpose':
+        tops = [p for task in tops for p in task.iterdir() if p.is_dir()]
+    return sorted(str(p.relative_to(root)) for p in tops if any(p.rglob('*.py')))
 
 
 def config_files(package: str, folder: str) -> list[str]:
@@ -125,7 +130,12 @@ def _first_line(error: BaseException) -> str:
     while cause is not None and cause.__cause__ is not None:
         cause = cause.__cause__
     lines = [line.strip() for line in str(cause or error).split('\n') if line.strip()]
-    return f'{type(cause or error).__name__}: {lines[0][:240] if lines else ""}'
+    return _without_paths(f'{type(cause or error).__name__}: {lines[0][:240] if lines else ""}')
+
+
+def _without_paths(text: str) -> str:
+    """A message without the folders of this machine: of a file's path the part below its package."""
+    return re.sub(r'(?:/[\w.+-]+)+/(?:site-packages|configs)/', '', text)
 
 
 def classify(package: str, folder: str, file: str, arch: str) -> Outcome:
@@ -147,13 +157,13 @@ def classify(package: str, folder: str, file: str, arch: str) -> Outcome:
     outcome = Outcome(package, folder, file, 'fails')
     try:
         config = load(f'{package}::{file}')
-    except SwapError as error:
-        outcome.kind, outcome.detail = 'broken-upstream', str(error)
+    except UserError as error:
+        outcome.kind, outcome.detail = 'broken-upstream', _without_paths(str(error))
         return outcome
     if not isinstance(config.get('model'), dict) or type_name(config.model) == '':
         outcome.kind, outcome.detail = 'no-model', 'a part that other configs build on'
         return outcome
-    backbone = next((n[k] for n in nodes(config.model) for k in ('backbone', 'image_encoder') if k in n), {})
+    backbone = next((n[k] for n in nodes(config.model) for k in _BACKBONES if k in n), {})
     backbone = backbone[0] if isinstance(backbone, (list, tuple)) else backbone
     outcome.old = f'{type_name(config.model)} / {type_name(backbone)}'
     try:
@@ -249,7 +259,7 @@ def plan(
             for file in remaining[place]:
                 try:
                     form = signature(load(f'{place[0]}::{file}'))
-                except SwapError as error:
+                except UserError as error:
                     form = str(error)
                 if form and form not in seen[place]:
                     begun.add(place)

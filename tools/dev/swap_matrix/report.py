@@ -1,11 +1,9 @@
-"""The coverage page and its machine-readable twin."""
+"""The coverage page."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from .matrix import KINDS, Outcome
@@ -50,11 +48,10 @@ def markdown(outcomes: Sequence[Outcome], versions: dict[str, str], arch: str) -
     lines = [
         '# Which algorithms SepViT is proven in',
         '',
-        'Written by `tools/swap_matrix.py`; `swap_matrix.json` beside this page has the same in full. Every',
-        "algorithm folder of the packages' shipped configs is walked, and in each the configs whose models differ in",
-        f'structure: SepViT-{arch} is swapped in, the model built, losses computed and propagated back on small made',
-        'inputs of the right kind, the gradient of every parameter of the backbone checked, one step made with the',
-        "config's optimizer, and a prediction.",
+        "Written by `tools/swap_matrix.py`. Every algorithm folder of the packages' shipped configs is walked, and in",
+        f'each the configs whose models differ in structure: SepViT-{arch} is swapped in, the model built, losses',
+        'computed and propagated back on small made inputs of the right kind, the gradient of every parameter of the',
+        "backbone checked, one step made with the swapped config's optimizer, and a prediction.",
         '',
         'Versions: ' + ', '.join(f'{name} {version}' for name, version in versions.items()) + '.',
         '',
@@ -87,14 +84,7 @@ def markdown(outcomes: Sequence[Outcome], versions: dict[str, str], arch: str) -
     return '\n'.join(lines) + '\n'
 
 
-def write(outcomes: Sequence[Outcome], folder: Path, versions: dict[str, str], arch: str) -> None:
-    """Writes ``swap_matrix.md`` and ``swap_matrix.json`` into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / 'swap_matrix.md').write_text(markdown(outcomes, versions, arch))
-    data = {
-        'arch': arch,
-        'versions': versions,
-        'summary': summary(outcomes),
-        'configs': [asdict(o) for by in group(outcomes).values() for found in by.values() for o in found],
-    }
-    (folder / 'swap_matrix.json').write_text(json.dumps(data, indent=1) + '\n')
+def write(outcomes: Sequence[Outcome], file: Path, versions: dict[str, str], arch: str) -> None:
+    """Writes the page."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(markdown(outcomes, versions, arch))

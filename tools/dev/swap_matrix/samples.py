@@ -11,9 +11,8 @@ from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
 from mmsepvit.config_tree import nodes
+from mmsepvit.configs.swap.classes import is_a, package_of, type_name
 from mmsepvit.configs.swap.preprocessor import image_channels
-from mmsepvit.configs.swap.probe import model_class
-from mmsepvit.configs.swap.sites import type_name
 
 BATCH = 2
 _DENSE_QUERIES = ('DINO', 'DDQDETR', 'DeformableDETR')
@@ -242,37 +241,32 @@ def _self_supervised(model: dict, side: int, rng: np.random.Generator, batch: in
     return {'inputs': views, 'data_samples': [DataSample() for _ in range(batch)]}
 
 
-def kind_of(model: dict, scope: str | None) -> str:
+def kind_of(model: dict) -> str:
     """What kind of inputs a model takes."""
-    name = type_name(model)
-    if name in _VIDEO:
+    if is_a(model, *(f'mmdet.{name}' for name in _VIDEO)):
         return 'clip'
-    if name in _TRACKERS:
+    if is_a(model, *(f'mmdet.{name}' for name in _TRACKERS)):
         return 'tracker'
-    cls = model_class(model, scope)
-    module = cls.__module__ if cls is not None else ''
-    if '.reid.' in module:
+    if is_a(model, 'mmdet.BaseReID'):
         return 'reid'
-    if name in ('SoftTeacher', 'SemiBaseDetector'):
+    if is_a(model, 'mmdet.SemiBaseDetector'):
         return 'semi_supervised'
-    if module.startswith('mmseg.'):
-        return 'segmentation'
-    if '.selfsup.' in module:
+    if is_a(model, 'mmpretrain.BaseSelfSupervisor'):
         return 'self_supervised'
-    return 'classification' if module.startswith('mmpretrain.') else 'detection'
+    kinds = {'mmseg': 'segmentation', 'mmpretrain': 'classification', 'mmpose': 'pose'}
+    return kinds.get(package_of(model) or '', 'detection')
 
 
-def make_batch(model: dict, scope: str | None, training: bool, seed: int = 0) -> dict[str, Any]:
+def make_batch(model: dict, training: bool, seed: int = 0) -> dict[str, Any]:
     """Makes a batch as a dataloader would hand it to the model's data preprocessor.
 
     Args:
         model: Config of the model.
-        scope: Package whose classes it names.
         training: Whether it is for training, or for testing.
         seed: Seed of the pictures and labels. Defaults to 0.
     """
     rng = np.random.default_rng(seed)
-    kind, side = kind_of(model, scope), image_side(model)
+    kind, side = kind_of(model), image_side(model)
     if kind == 'clip':
         return _clip(model, side, rng, frames=2 if training else 1)
     if kind == 'tracker':

@@ -6,7 +6,9 @@ import copy
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import MessageHub
@@ -17,14 +19,14 @@ from torch import nn
 
 from mmsepvit.config_tree import limit_regions, nodes, replace_sync_bn
 from mmsepvit.configs.sources import package_configs
-from mmsepvit.configs.swap.probe import quiet
-from mmsepvit.configs.swap.sites import type_name
+from mmsepvit.configs.swap.classes import is_a, quiet, type_name
 from mmsepvit.models import SepViT
 
+from .poses import pose_batch
 from .samples import image_side, kind_of, make_batch
 
 # Trackers that train nothing: detector and re-identification are trained by themselves.
-_UNTRAINED = ('DeepSORT', 'StrongSORT', 'SORT')
+_UNTRAINED = ('mmdet.DeepSORT', 'mmdet.StrongSORT', 'mmdet.SORT')
 # Most regions of an image that a second stage trains on.
 _REGIONS = 64
 
@@ -169,17 +171,17 @@ def run(config: Config, swapped: bool = True, seed: int = 0) -> Trial:
         optimizer = _optimizer(model, config)
         cfg = trial_model(config)
         frozen_meant = any(
-            type_name(n) == 'SepViT' and n.get('frozen_stages', -1) >= max(n['out_indices']) + 1 for n in nodes(cfg)
+            is_a(n, 'mmsepvit.SepViT') and n.get('frozen_stages', -1) >= max(n['out_indices']) + 1 for n in nodes(cfg)
         )
         parts = [(model, cfg)]
-        if type_name(cfg) in _UNTRAINED:
+        if is_a(cfg, *_UNTRAINED):
             parts = [(getattr(model, key), cfg[key]) for key in ('detector', 'reid') if cfg.get(key)]
         for part, part_cfg in parts:
             part.train()
-            batch = make_batch(part_cfg, scope, training=True, seed=seed)
+            batch = _batch(config, part_cfg, training=True, seed=seed)
             preprocessor = part.data_preprocessor
             if part is not model and part_cfg.get('data_preprocessor') is None:
-                preprocessor = _plain_preprocessor(part_cfg, scope)
+                preprocessor = _plain_preprocessor(part_cfg)
             data = preprocessor(batch, True)
             losses = part(**data, mode='loss')
             total, values = _finite_loss(part, data, losses)
@@ -190,9 +192,9 @@ def run(config: Config, swapped: bool = True, seed: int = 0) -> Trial:
         if optimizer is not None:
             optimizer.step()
         model.eval()
-        kind = kind_of(cfg, scope)
+        kind = kind_of(cfg)
         with torch.no_grad():
-            batch = make_batch(cfg, scope, training=False, seed=seed + 1)
+            batch = _batch(config, cfg, training=False, seed=seed + 1)
             data = model.data_preprocessor(batch, False)
             if kind == 'self_supervised':  # it predicts nothing; its features are what it is for
                 outputs = model(data['inputs'][0], mode='tensor')
@@ -204,8 +206,20 @@ def run(config: Config, swapped: bool = True, seed: int = 0) -> Trial:
     return result
 
 
-def _plain_preprocessor(cfg: dict, scope: str | None) -> nn.Module:
-    reid = kind_of(cfg, scope) == 'reid'
+def _batch(config: Config, model: dict, training: bool, seed: int) -> dict[str, Any]:
+    """A batch for a model; poses go through the whole config's pipeline, and boxes get the type that it asks for."""
+    if kind_of(model) == 'pose':
+        return pose_batch(config, training, np.random.default_rng(seed))
+    batch = make_batch(model, training, seed)
+    asked = [node['box_type_mapping'] for node in nodes(config.get('train_dataloader')) if 'box_type_mapping' in node]
+    for sample in batch['data_samples'] if asked else ():  # boxes with an angle, or of four corners
+        for instances in (sample.gt_instances, sample.ignored_instances):
+            instances.bboxes = instances.bboxes.convert_to(asked[0]['gt_bboxes'])
+    return batch
+
+
+def _plain_preprocessor(cfg: dict) -> nn.Module:
+    reid = kind_of(cfg) == 'reid'
     return MODELS.build(
         {'type': 'ReIDDataPreprocessor' if reid else 'DetDataPreprocessor', 'mean': [0.0] * 3, 'std': [255.0] * 3}
     )

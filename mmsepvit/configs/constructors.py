@@ -1,0 +1,99 @@
+"""What a class says of the arguments that a config gives it, told in a line."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from ..errors import did_you_mean
+
+# Functions that call what a config names, and what of their variables holds the config's arguments and the callee.
+_CALLERS: dict[str, Callable[[dict[str, Any]], tuple[Mapping[str, Any], Any]]] = {
+    'build_from_cfg': lambda names: (names.get('cfg') or {}, names.get('obj_cls')),
+    'build_dataloader': lambda names: (names.get('dataloader') or {}, DataLoader),
+    '_clip_grad': lambda names: (names['self'].clip_grad_kwargs, names['self'].clip_func),
+}
+
+# Functions that hand arguments on: a class's own, and those of mmengine's classes of which each name is built once.
+_PASS_ON = ('__init__', '__call__', 'get_instance')
+
+
+def explain(error: BaseException) -> str | None:
+    """Finds out whether a config's arguments are to blame for an exception.
+
+    Only what is certain counts: the exception arose in the very call of the class that the config names, or while that
+    class's own code checked its arguments.
+
+    Args:
+        error: The exception, with its traceback.
+
+    Returns:
+        A message that names the class, the argument and where it was refused. None for any other exception.
+    """
+    frames = list(traceback.walk_tb(error.__traceback__))
+    callers = [i for i, (frame, _) in enumerate(frames) if frame.f_code.co_name in _CALLERS]
+    if not callers:
+        return None
+    caller, inner = frames[callers[-1]][0], frames[callers[-1] + 1 :]
+    arguments, cls = _CALLERS[caller.f_code.co_name](caller.f_locals)
+    if cls is None:  # the registry did not get as far as to call it
+        return None if inner and inner[-1][0].f_code.co_name != 'get' else _unregistered(error, caller)
+    name = getattr(cls, '__name__', str(cls))
+    if isinstance(error, TypeError):
+        text = str(error)
+        if not all(frame.f_code.co_name in _PASS_ON for frame, _ in inner):
+            return None
+        unexpected = re.search(r"unexpected keyword argument '(\w+)'", text)
+        if unexpected and unexpected[1] in arguments:
+            return f"{name} takes no argument '{unexpected[1]}'.{_advice(unexpected[1], cls)}"
+        if re.search(r'missing \d+ required', text):
+            return f'{name} lacks an argument in the config: {text.partition("() ")[2]}.'
+        return None
+    text = str(error.args[0]) if error.args else ''
+    # A KeyError of a word is an access that failed, one of a sentence is somebody's message.
+    says_why = isinstance(error, (ValueError, AssertionError)) or (isinstance(error, KeyError) and ' ' in text)
+    if says_why and text and inner and all(frame.f_code.co_filename in _files(cls) for frame, _ in inner):
+        file, line = inner[-1][0].f_code.co_filename, inner[-1][1]
+        return f'{name} cannot be built as the config has it: {text.splitlines()[0]}\n({file}, line {line})'
+    return None
+
+
+def _unregistered(error: BaseException, caller: FrameType) -> str | None:
+    registry, kind = caller.f_locals.get('registry'), caller.f_locals.get('obj_type')
+    if kind is None:
+        if isinstance(error, KeyError) and 'must contain the key "type"' in str(error):
+            group = ', '.join(map(str, caller.f_locals.get('cfg') or {}))
+            return f'a group of settings in the config has no type, so nothing can be built from it: {group}.'
+        return None
+    known = {*registry.module_dict, *(registry.parent.module_dict if registry.parent else ())}
+    return f"type '{kind}' is unknown among {registry.scope}'s {registry.name}s.{did_you_mean(str(kind), known)}"
+
+
+def _files(cls: Any) -> set[str | None]:
+    """The files that hold the code of a class and of its bases."""
+    return {getattr(sys.modules.get(base.__module__), '__file__', None) for base in getattr(cls, '__mro__', ())}
+
+
+def _advice(argument: str, cls: Any) -> str:
+    if argument == 'pretrained':
+        return (
+            '\nWeights to start from are its init_cfg: --cfg-options model.backbone.init_cfg.type=Pretrained '
+            'model.backbone.init_cfg.checkpoint=FILE model.backbone.init_cfg.prefix=backbone.'
+        )
+    return did_you_mean(argument, _arguments(cls))
+
+
+def _arguments(cls: Any) -> list[str]:
+    """Names that a class takes, those of its bases included, or those of a function."""
+    if not inspect.isclass(cls):
+        return list(inspect.signature(cls).parameters)
+    functions = [vars(base)['__init__'] for base in cls.__mro__ if inspect.isfunction(vars(base).get('__init__'))]
+    names = [name for function in functions for name in inspect.signature(function).parameters if name != 'self']
+    return list(dict.fromkeys(names))

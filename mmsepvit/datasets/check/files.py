@@ -1,0 +1,102 @@
+"""Files and folders: those that are not there, and those that nothing uses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from .faults import Fault
+
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
+
+# A list that leaves out more than this part of a folder does so on purpose: it is a split of the folder, or a part.
+_OVERSIGHT = 0.25
+
+
+def is_remote(path: str) -> bool:
+    """Whether mmengine reads a path from a store that is no file system."""
+    return '://' in path or ':/' in path
+
+
+def missing(dataset: Any) -> Iterator[Fault]:
+    """Folders and annotation files of a dataset that do not exist."""
+    for folder in _folders(dataset).values():
+        if folder and not is_remote(folder) and not Path(folder).is_dir():
+            yield Fault('missing-folder', folder)
+    file = getattr(dataset, 'ann_file', '')
+    if isinstance(file, str) and file and not is_remote(file) and not Path(file).exists():
+        yield Fault('missing-file', file)
+
+
+def without_files(dataset: Any) -> Iterator[Fault]:
+    """Folders of a dataset's images without any file in them."""
+    folder = _image_folder(dataset)
+    if folder and Path(folder).is_dir() and not any(_walk(folder)):
+        yield Fault('no-images', folder)
+
+
+def empty_class_folders(dataset: Any) -> Iterator[Fault]:
+    """Folders of classes without any file in them."""
+    folder = _image_folder(dataset)
+    if not getattr(dataset, 'extensions', None) or not folder or not Path(folder).is_dir():
+        return
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.is_dir() and not entry.name.startswith('.') and not any(_walk(entry.path)):
+            yield Fault('empty-class-folder', entry.path)
+
+
+def unused(dataset: Any, used: Iterable[str]) -> Iterator[Fault]:
+    """Images and annotations in a dataset's folders that no split of the config uses.
+
+    Args:
+        dataset: The dataset.
+        used: Files that the splits use.
+    """
+    used = {os.path.realpath(path) for path in used}
+    ann_file = getattr(dataset, 'ann_file', '')
+    listed = bool(ann_file) and Path(ann_file).is_file()
+    maps = _folders(dataset).get('seg_map_path')
+    suffix = getattr(dataset, 'seg_map_suffix', None)
+    if maps and suffix and not listed and Path(maps).is_dir():
+        for path in _walk(maps):
+            if path.endswith(suffix) and os.path.realpath(path) not in used:
+                yield Fault('annotation-without-image', path)
+
+    folder = _image_folder(dataset)
+    if not folder or not Path(folder).is_dir():
+        return
+    suffixes = getattr(dataset, 'extensions', None) or getattr(dataset, 'img_suffix', None) or IMAGE_SUFFIXES
+    suffixes = tuple(suffixes) if not isinstance(suffixes, str) else (suffixes,)
+    # Beside images that are used alone: a folder may hold other data sets too.
+    beside = {str(Path(path).parent) for path in used} | {os.path.realpath(folder)}
+    images = [
+        path
+        for path in _walk(folder)
+        if path.lower().endswith(suffixes) and str(Path(os.path.realpath(path)).parent) in beside
+    ]
+    rest = [path for path in images if os.path.realpath(path) not in used]
+    if listed and len(rest) > _OVERSIGHT * len(images):
+        return
+    for path in rest:
+        yield Fault('image-without-annotation', path, f'not in {ann_file}' if listed else 'it lies in no class folder')
+
+
+def _folders(dataset: Any) -> dict[str, str]:
+    prefix = getattr(dataset, 'data_prefix', None) or {}
+    return {key: path for key, path in prefix.items() if isinstance(path, str)}
+
+
+def _image_folder(dataset: Any) -> str:
+    folders = _folders(dataset)
+    return folders.get('img_path') or folders.get('img') or ''
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """Files below a folder, sorted; links are followed and hidden files left out."""
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        for name in sorted(names):
+            if not name.startswith('.'):
+                yield f'{parent}/{name}'

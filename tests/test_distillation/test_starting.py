@@ -1,0 +1,41 @@
+"""The warning of random weights: when a dense SepViT has none to start from, and only then."""
+
+from __future__ import annotations
+
+import pytest
+from mmengine.config import Config
+from mmengine.model import BaseModule
+from torch import nn
+
+from mmsepvit import SepViT
+from mmsepvit.engine.starting import random_start
+
+FILE = {'type': 'Pretrained', 'checkpoint': 'weights.pth'}
+
+
+class Segmentor(BaseModule):
+    def __init__(self, init_cfg: dict | None = None, backbone_init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        self.backbone = SepViT('lite', init_cfg=backbone_init_cfg)
+
+
+@pytest.mark.parametrize('scope', ['mmseg', 'mmdet'])
+def test_random_weights_are_told_of(scope: str) -> None:
+    warning = random_start(Segmentor(), Config({'default_scope': scope, 'load_from': None, 'resume': False}))
+    assert 'RANDOM' in warning
+    assert 'docs/without_weights.md' in warning
+
+
+@pytest.mark.parametrize(
+    ('model', 'changes'),
+    [
+        (Segmentor(backbone_init_cfg=FILE), {}),
+        (Segmentor(init_cfg=FILE), {}),
+        (Segmentor(), {'load_from': 'detector.pth'}),
+        (Segmentor(), {'resume': True}),
+        (Segmentor(), {'default_scope': 'mmpretrain'}),
+        (nn.Conv2d(3, 3, 1), {}),  # somebody else's backbone
+    ],
+)
+def test_otherwise_nothing_is_said(model: nn.Module, changes: dict) -> None:
+    assert random_start(model, Config({'default_scope': 'mmseg', **changes})) is None

@@ -1,0 +1,67 @@
+"""Weights by one option: put in the backbone with the right prefix, and checked before anything is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+
+from mmsepvit.configs.swap import swap_backbone
+from mmsepvit.errors import UserError
+from mmsepvit.models import SepViT
+
+SOURCE = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco'
+
+
+def saved(path: Path, prefix: str, backbone: SepViT, **more: torch.Tensor) -> str:
+    state = {f'{prefix}{name}': value for name, value in backbone.state_dict().items()}
+    torch.save({'state_dict': {**state, **more}}, path)
+    return str(path)
+
+
+@pytest.mark.parametrize('prefix', ['', 'backbone.', 'student.backbone.'])
+def test_weights_arrive(tmp_path: Path, prefix: str) -> None:
+    backbone = SepViT('lite')
+    file = saved(tmp_path / 'weights.pth', prefix, backbone)
+    config = swap_backbone(SOURCE, 'lite', pretrained=file).model.backbone
+    assert config.init_cfg.get('prefix', '') == prefix
+    built = MODELS.build(config)
+    built.init_weights()
+    name = 'stages.2.blocks.3.mlp.fc1.weight'
+    assert torch.equal(built.state_dict()[name], backbone.state_dict()[name])
+
+
+def test_frozen_stages_with_weights_are_no_remark(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = saved(tmp_path / 'weights.pth', '', SepViT('lite'))
+    assert swap_backbone(SOURCE, 'lite', 'keep', file).model.backbone.frozen_stages == 1
+
+
+def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
+    file = saved(tmp_path / 'tiny.pth', 'backbone.', SepViT('tiny'))
+    with pytest.raises(UserError, match='another arch'):
+        swap_backbone(SOURCE, 'lite', pretrained=file)
+    torch.save({'state_dict': {'conv1.weight': torch.zeros(3)}}, tmp_path / 'resnet.pth')
+    with pytest.raises(UserError, match=r'no SepViT in it; its parameters are conv1'):
+        swap_backbone(SOURCE, pretrained=str(tmp_path / 'resnet.pth'))
+    with pytest.raises(UserError, match='does not exist'):
+        swap_backbone(SOURCE, pretrained=str(tmp_path / 'nothing.pth'))
+
+
+def test_three_bands_for_four_name_load_from(tmp_path: Path) -> None:
+    file = saved(tmp_path / 'rgb.pth', '', SepViT('lite'))
+    with pytest.raises(UserError, match=r'(?s)images of 3 channels.*in_channels=4.*load_from'):
+        swap_backbone(SOURCE, 'lite', pretrained=file, in_channels=4)
+
+
+def test_a_classifier_of_a_larger_input_says_so(tmp_path: Path) -> None:
+    """At 448 pixels stage 4 has four windows, and PSA; at 224 it has one and none."""
+    form = {'out_indices': (3,), 'window_token': 'learnable', 'single_window_psa': False}
+    file = saved(tmp_path / 'large.pth', 'backbone.', SepViT('lite', input_size=448, **form))
+    source = 'mmpretrain::resnet/resnet50_8xb32_in1k'
+    with pytest.raises(UserError, match='another input_size'):
+        swap_backbone(source, 'lite', pretrained=file)
+    assert swap_backbone(source, 'lite', pretrained=file, input_size=448).model.backbone.input_size == 448
+    small = saved(tmp_path / 'small.pth', 'backbone.', SepViT('lite', **form))
+    swap_backbone(source, 'lite', pretrained=small, input_size=448)  # its PSA starts anew, by design

@@ -1,0 +1,4 @@
+"""How the weights that the package carries are made, and the proofs of docs/without_weights.md; for a checkout only.
+
+Run from the root of the repository, as ``PYTHONPATH=.:tools python -m dev.weights.NAME``; each says what it needs.
+"""
