@@ -123,8 +123,6 @@ def _normalized(path: str, checkpoint: Any) -> dict[str, Any]:
         meta = {}
     if not isinstance(meta, dict):
         raise UserError(f"checkpoint '{path}': its 'meta' is a {type(meta).__name__} instead of a dict.")
-    # A config, which is Python, under this key: mmengine would run it when it resumes. No version of it writes one.
-    meta.pop('config', None)
     checkpoint['meta'] = meta
     return checkpoint
 

@@ -63,6 +63,8 @@ def find_start(config: Config, resume: str | None) -> Start:
         return Start(notes=notes)
     check_state(path, checkpoint)
     meta = checkpoint['meta']
+    # A config, which is Python, under this key: mmengine would run it when it resumes. No version of it writes one.
+    meta.pop('config', None)
     if meta.get('seed') is not None:
         # mmengine would take it too, but after the order of the data was drawn from another.
         config.randomness = {**(config.get('randomness') or {}), 'seed': meta['seed']}

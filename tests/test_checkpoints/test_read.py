@@ -257,9 +257,3 @@ def test_odd_checkpoints(content: Any, words: str, tmp_path: Path) -> None:
 def test_masks_and_absent_meta_are_fine(tmp_path: Path) -> None:
     torch.save({'state_dict': {'mask': torch.tensor([0.0, float('-inf')])}, 'meta': None}, tmp_path / 'a.pth')
     assert read_checkpoint(str(tmp_path / 'a.pth'))['meta'] == {}
-
-
-def test_config_in_meta_is_not_run(tmp_path: Path) -> None:
-    """mmengine runs ``meta['config']`` as a Python file when it resumes."""
-    torch.save({'state_dict': {'a': torch.zeros(1)}, 'meta': {'config': 'import os', 'iter': 1}}, tmp_path / 'a.pth')
-    assert read_checkpoint(str(tmp_path / 'a.pth'))['meta'] == {'iter': 1}

@@ -198,3 +198,15 @@ def test_other_parameter_groups_are_a_message(
     message = capsys.readouterr().err.strip().splitlines()
     assert len(message) <= 3
     assert 'load_from=' in message[-1]
+
+
+def test_config_in_a_checkpoint_is_not_run(in_mini_root: Path, tmp_path: Path) -> None:
+    """mmengine runs ``meta['config']`` as a Python file when it resumes."""
+    options = SCHEDULES['seg'][0]
+    run('seg', tmp_path / 'work', options=options)
+    path = tmp_path / 'work' / 'iter_6.pth'
+    checkpoint = load(path)
+    checkpoint['meta']['config'] = f'import pathlib\npathlib.Path({str(tmp_path / "trace")!r}).touch()\n'
+    torch.save(checkpoint, path)
+    assert run('seg', tmp_path / 'work', '--resume', options=[*options, 'train_cfg.max_iters=7']) == 0
+    assert not (tmp_path / 'trace').exists()
