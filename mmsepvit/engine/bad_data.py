@@ -8,25 +8,30 @@ nothing takes its place.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from dataclasses import dataclass
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, NamedTuple
+from traceback import walk_tb
+from typing import Any
 
 import torch
 from mmengine.dataset import DefaultSampler
 from mmengine.hooks import Hook
 from mmengine.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmengine.structures import BaseDataElement
 from torch.utils.data import DataLoader, Dataset
 
-from ..config_tree import class_counts, nodes
+from ..config_tree import as_list, class_counts, nodes
 from ..datasets.naming import DataError, blame, describe, explain, locate, named_errors
+from ..errors import UserError
 
+_WHY = ': '  # between a sample's files and what is wrong with it
 _HELP = 'tools/check_data.py CONFIG finds what is wrong with the data; --skip-bad N leaves up to N samples out.'
 
 
-class LabelRange(NamedTuple):
+@dataclass(frozen=True)
+class LabelRange:
     """The labels that a model can be trained on.
 
     Attributes:
@@ -57,10 +62,13 @@ class LeftOut:
         self.path = Path(path)
         self.limit = limit
 
-    def names(self) -> list[str]:
-        """What was left out, in order."""
+    def lines(self) -> dict[str, str]:
+        """What was left out, in order: the sample, and the line that says why."""
         lines = self.path.read_text(encoding='utf-8').splitlines() if self.path.exists() else []
-        return list(dict.fromkeys(lines))  # two processes may have met the same one at once
+        found: dict[str, str] = {}
+        for line in lines:  # two processes may have met the same one at once, and say different addresses
+            found.setdefault(line.partition(_WHY)[0], line)
+        return found
 
     def add(self, error: DataError) -> None:
         """Leaves the sample of an error out.
@@ -68,14 +76,14 @@ class LeftOut:
         Raises:
             DataError: As many as may be left out are.
         """
-        name = str(error).splitlines()[0]
-        known = self.names()
-        if name in known:
+        line = str(error).splitlines()[0]
+        known = self.lines()
+        if line.partition(_WHY)[0] in known:
             return
         if len(known) >= self.limit:
-            raise DataError(f'{name}\n--skip-bad {self.limit}: {len(known)} were left out before, see {self.path}.')
+            raise DataError(f'{line}\n--skip-bad {self.limit}: {len(known)} were left out before, see {self.path}.')
         with self.path.open('a', encoding='utf-8') as file:
-            file.write(f'{name}\n')
+            file.write(f'{line}\n')
 
 
 class GuardedDataset(Dataset):
@@ -114,10 +122,10 @@ class GuardedDataset(Dataset):
             sample = self.dataset[index]
         except Exception as error:
             where = describe(*(blame(error) or locate(self.dataset, index)))
-            raise DataError(f'{where}: {explain(error)}\n{_HELP}') from error
+            raise DataError(f'{where}{_WHY}{explain(error)}\n{_HELP}') from error
         problem = self._problem(sample, index)
         if problem:
-            raise DataError(f'{describe(*locate(self.dataset, index))}: {problem}\n{_HELP}')
+            raise DataError(f'{describe(*locate(self.dataset, index))}{_WHY}{problem}\n{_HELP}')
         return sample
 
     def __getitem__(self, index: int) -> Any:
@@ -270,6 +278,52 @@ def guarded_dataloader(dataloader: dict, left_out: LeftOut | None) -> dict:
     return guarded
 
 
+def guard_metrics(loop: BaseLoop, evaluator: Any) -> None:
+    """Names the annotation file in errors of pycocotools, which reads it once more to compare the results with.
+
+    Args:
+        loop: The loop whose evaluator is guarded.
+        evaluator: The evaluator's config.
+    """
+    if not hasattr(loop, 'evaluator'):
+        return
+    files = [metric['ann_file'] for metric in as_list(evaluator) if isinstance(metric, dict) and metric.get('ann_file')]
+    evaluate = loop.evaluator.evaluate
+
+    @wraps(evaluate)
+    def guarded(size: int) -> dict:
+        try:
+            return evaluate(size)
+        except Exception as error:
+            read = any('pycocotools' in frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__))
+            if not files or not read:
+                raise
+            raise DataError(f"metric, annotation file '{', '.join(files)}'{_WHY}{explain(error)}\n{_HELP}") from error
+
+    loop.evaluator.evaluate = guarded
+
+
+def name_batches(loop: BaseLoop) -> None:
+    """Logs the images of the batch at which a loop ends with an error: it may be theirs or the model's."""
+    if not hasattr(loop, 'run_iter'):
+        return
+    run_iter = loop.run_iter
+
+    @wraps(run_iter)
+    def named(*args: Any) -> Any:
+        try:
+            return run_iter(*args)
+        except UserError:
+            raise
+        except Exception:
+            batch = args[-1] if isinstance(args[-1], dict) else {}
+            samples = [{'data_samples': sample} for sample in as_list(batch.get('data_samples'))]
+            loop.runner.logger.error(f'this batch ended the run: {_images(samples)}')
+            raise
+
+    loop.run_iter = named
+
+
 class LeftOutHook(Hook):
     """Logs every sample that is left out, once, and their number at the end.
 
@@ -287,10 +341,10 @@ class LeftOutHook(Hook):
         if size == self._size:
             return
         self._size = size
-        names = self.left_out.names()
-        for name in names[self._count :]:
-            runner.logger.warning(f'left out: {name}')
-        self._count = len(names)
+        lines = list(self.left_out.lines().values())
+        for line in lines[self._count :]:
+            runner.logger.warning(f'left out: {line}')
+        self._count = len(lines)
 
     def after_run(self, runner: Runner) -> None:
         self._after_iter(runner)
@@ -306,8 +360,8 @@ def _size(shape: Any) -> str:
 def _images(samples: list) -> str:
     found = []
     for sample in samples:
-        annotation = sample.get('data_samples') if isinstance(sample, dict) else None
-        path = annotation.get('img_path') if isinstance(annotation, BaseDataElement) else None
-        shape = tuple(getattr(sample.get('inputs'), 'shape', ())) if isinstance(sample, dict) else ()
-        found.append(f'{path or "a sample"} {shape or ""}'.strip())
+        sample = sample if isinstance(sample, dict) else {}
+        path = getattr(sample.get('data_samples'), 'img_path', None)
+        shape = tuple(getattr(sample.get('inputs'), 'shape', ())) or ''
+        found.append(f'{path or "a sample"} {shape}'.strip())
     return ', '.join(found)

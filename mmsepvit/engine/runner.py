@@ -19,7 +19,7 @@ from torch import nn
 
 from ..config_tree import replace_sync_bn
 from ..errors import UserError
-from .bad_data import LabelRange, LeftOut, LeftOutHook, NonEmptyBatches, guarded_dataloader
+from .bad_data import LabelRange, LeftOut, LeftOutHook, NonEmptyBatches, guard_metrics, guarded_dataloader, name_batches
 from .compiling import compile_backbones
 from .non_finite import NonFiniteHook
 from .randomness import SeedStepHook, seeded_dataloader
@@ -85,6 +85,7 @@ class SepViTRunner(Runner):
                 built._epoch = self.resumed['epoch']
                 count_from(built, in_epoch)
         self.register_hook(SeedStepHook())
+        name_batches(built)
         return built
 
     def _build_loop(self, loop: dict, dataloader: dict) -> BaseLoop:
@@ -124,13 +125,14 @@ class SepViTRunner(Runner):
 
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop over a dataloader whose errors name their files."""
-        return self._build_guarded('_val_dataloader', super().build_val_loop, loop)
+        return self._build_guarded('val', super().build_val_loop, loop)
 
     def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop over a dataloader whose errors name their files."""
-        return self._build_guarded('_test_dataloader', super().build_test_loop, loop)
+        return self._build_guarded('test', super().build_test_loop, loop)
 
-    def _build_guarded(self, attribute: str, build: Callable, loop: BaseLoop | dict) -> BaseLoop:
+    def _build_guarded(self, split: str, build: Callable, loop: BaseLoop | dict) -> BaseLoop:
+        attribute = f'_{split}_dataloader'
         plain = getattr(self, attribute)
         if isinstance(loop, BaseLoop) or not isinstance(plain, dict):
             return build(loop)
@@ -140,6 +142,8 @@ class SepViTRunner(Runner):
             built = build(loop)
         finally:
             setattr(self, attribute, plain)
+        name_batches(built)
+        guard_metrics(built, getattr(self, f'_{split}_evaluator'))
         if left_out is not None:
             built.dataloader = NonEmptyBatches(built.dataloader)
         return built
