@@ -13,7 +13,7 @@ from ..configs.agreement import check_agreement
 from ..configs.preflight import check_parts
 from ..engine.checkpointing import checkpoint_activations, prefer_with_cp
 from ..engine.precision import DTYPES, set_precision
-from ..engine.stopping import TrainingStoppedError
+from ..engine.stopping import TrainingStopped
 from ..errors import UserError
 from .command import Parser, launched_rank
 from .running import add_common, build, load, look_for_data
@@ -70,7 +70,7 @@ def main(argv: list[str]) -> int:
     try:
         with reading_safely(args.trust):
             _train(args)
-    except TrainingStoppedError as error:
+    except TrainingStopped as error:
         if launched_rank() == 0:
             print(error, file=sys.stderr)
         stopped = 128 + error.signal

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from mmengine.config import Config
 from mmengine.dataset import InfiniteSampler
 from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.registry import DATA_SAMPLERS, HOOKS, RUNNERS
-from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Priority, Runner
+from mmengine.registry import DATA_SAMPLERS, HOOKS, MODEL_WRAPPERS, RUNNERS
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, FlexibleRunner, Priority, Runner
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
-from ..config_tree import replace_sync_bn
+from ..config_tree import builds, replace_sync_bn
 from ..errors import UserError
 from .bad_data import LabelRange, LeftOut, LeftOutHook, NonEmptyBatches, guard_metrics, guarded_dataloader, name_batches
 from .compiling import compile_backbones
@@ -28,39 +30,11 @@ from .saving import SafeCheckpointHook
 from .stopping import StopHook, StopRequest
 
 
-class SepViTRunner(Runner):
-    """A Runner whose training is a function of the seed and the iteration (see ``randomness``).
-
-    It goes on exactly where a checkpoint stands, also in the middle of an epoch, without loading batches that were
-    trained on; saves with `SafeCheckpointHook`; leaves out steps that are not finite; and stops by signals.
-    """
+class _Repeatable:
+    """What both of mmengine's runners get: data that is drawn by seed and iteration, and errors with names."""
 
     resumed: dict[str, Any] | None = None
     """``meta`` of the checkpoint to resume from."""
-
-    failed_in_a_row = 0
-    """Number of the last iterations whose loss or gradient was not finite."""
-
-    def train(self) -> nn.Module:
-        """Trains.
-
-        Raises:
-            TrainingStoppedError: A signal asked for it. The state is saved.
-        """
-        request = StopRequest()
-        self.register_hook(StopHook(request))
-        if not any(isinstance(hook, NonFiniteHook) for hook in self.hooks):
-            self.register_hook(NonFiniteHook())
-        with request.listening():
-            return super().train()
-
-    def register_hook(self, hook: Hook | dict, priority: str | int | Priority | None = None) -> None:
-        """Registers a hook, `SafeCheckpointHook` in the place of mmengine's ``CheckpointHook``."""
-        if isinstance(hook, dict):
-            kind = hook['type']
-            if (HOOKS.get(kind) if isinstance(kind, str) else kind) is CheckpointHook:
-                hook = {**hook, 'type': SafeCheckpointHook}
-        super().register_hook(hook, priority)
 
     _left_out: LeftOut | None = None
 
@@ -96,33 +70,6 @@ class SepViTRunner(Runner):
         finally:
             self._train_dataloader = plain
 
-    def resume(self, filename: str, *args: Any, **options: Any) -> None:
-        """Resumes, on the schedule that the config has now.
-
-        Raises:
-            UserError: The state is of another optimizer, or of a schedule that cannot be gone on with.
-        """
-        plan = Plan(self)
-        try:
-            super().resume(filename, *args, **options)
-        except (KeyError, ValueError) as error:
-            raise UserError(
-                f"--resume '{filename}': its state of a training is not one of this config's optimizer and schedule "
-                f'({error}).\nResume with the config it was trained with, or begin a new training from its weights: '
-                f'--cfg-options load_from={filename}'
-            ) from error
-        changes = plan.changes(self, self._schedulers_then)
-        if changes:
-            self.logger.warning(f'the config differs from the checkpoint and is followed: {"; ".join(changes)}')
-            plan.follow(self)
-
-    def load_checkpoint(self, *args: Any, **options: Any) -> dict[str, Any]:
-        """Loads a checkpoint and keeps what it says of schedulers, which mmengine takes as far as it goes."""
-        checkpoint = super().load_checkpoint(*args, **options)
-        then = checkpoint.get('param_schedulers')
-        self._schedulers_then = then if isinstance(then, list) else None
-        return checkpoint
-
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop over a dataloader whose errors name their files."""
         return self._build_guarded('val', super().build_val_loop, loop)
@@ -155,6 +102,72 @@ class SepViTRunner(Runner):
             self.register_hook(LeftOutHook(self._left_out))
         return self._left_out
 
+
+class SepViTFlexibleRunner(_Repeatable, FlexibleRunner):
+    """mmengine's runner of strategies, such as FSDP's and DeepSpeed's, with repeatable draws.
+
+    It saves as its strategy does, and knows nothing of the rest that `SepViTRunner` has.
+    """
+
+
+class SepViTRunner(_Repeatable, Runner):
+    """A Runner whose training is a function of the seed and the iteration (see ``randomness``).
+
+    It goes on exactly where a checkpoint stands, also in the middle of an epoch, without loading batches that were
+    trained on; saves with `SafeCheckpointHook`; leaves out steps that are not finite; and stops by signals.
+    """
+
+    failed_in_a_row = 0
+    """Number of the last iterations whose loss or gradient was not finite."""
+
+    def train(self) -> nn.Module:
+        """Trains.
+
+        Raises:
+            TrainingStopped: A signal asked for it. The state is saved.
+        """
+        request = StopRequest()
+        self.register_hook(StopHook(request))
+        if not any(isinstance(hook, NonFiniteHook) for hook in self.hooks):
+            self.register_hook(NonFiniteHook())
+        with request.listening():
+            return super().train()
+
+    def register_hook(self, hook: Hook | dict, priority: str | int | Priority | None = None) -> None:
+        """Registers a hook, `SafeCheckpointHook` in the place of mmengine's ``CheckpointHook``."""
+        if isinstance(hook, dict):
+            kind = hook['type']
+            if (HOOKS.get(kind) if isinstance(kind, str) else kind) is CheckpointHook:
+                hook = {**hook, 'type': SafeCheckpointHook}
+        super().register_hook(hook, priority)
+
+    def resume(self, filename: str, *args: Any, **options: Any) -> None:
+        """Resumes, on the schedule that the config has now.
+
+        Raises:
+            UserError: The state is of another optimizer, or of a schedule that cannot be gone on with.
+        """
+        plan = Plan(self)
+        try:
+            super().resume(filename, *args, **options)
+        except (KeyError, ValueError) as error:
+            raise UserError(
+                f"--resume '{filename}': its state of a training is not one of this config's optimizer and schedule "
+                f'({error}).\nResume with the config it was trained with, or begin a new training from its weights: '
+                f'--cfg-options load_from={filename}'
+            ) from error
+        changes = plan.changes(self, self._schedulers_then)
+        if changes:
+            self.logger.warning(f'the config differs from the checkpoint and is followed: {"; ".join(changes)}')
+            plan.follow(self)
+
+    def load_checkpoint(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """Loads a checkpoint and keeps what it says of schedulers, which mmengine takes as far as it goes."""
+        checkpoint = super().load_checkpoint(*args, **options)
+        then = checkpoint.get('param_schedulers')
+        self._schedulers_then = then if isinstance(then, list) else None
+        return checkpoint
+
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Builds a model, with BN for SyncBN where nothing is distributed.
 
@@ -186,15 +199,17 @@ class SepViTRunner(Runner):
 
 
 def build_runner(config: Config, resumed: dict[str, Any] | None = None) -> Runner:
-    """Builds the runner of a config: its own ``runner_type``, or `SepViTRunner`.
+    """Builds the runner of a config: `SepViTRunner`, `SepViTFlexibleRunner` for a strategy, or a type of its own.
 
     Args:
         config: The config.
         resumed: ``meta`` of the checkpoint to resume from. Defaults to None: nothing is resumed.
     """
-    if 'runner_type' in config:
+    kind = RUNNERS.get(config.runner_type) if 'runner_type' in config else None
+    if kind not in (None, Runner, FlexibleRunner):
         return RUNNERS.build(config)
-    runner = SepViTRunner.from_cfg(config)
+    flexible = kind is FlexibleRunner or config.get('strategy') is not None
+    runner = (SepViTFlexibleRunner if flexible else SepViTRunner).from_cfg(config)
     runner.resumed = resumed
     return runner
 
@@ -226,13 +241,18 @@ def distribute_on_cpu(config: Config, launcher: str) -> list[str]:
         os.environ['WORLD_SIZE'] = os.environ['OMPI_COMM_WORLD_SIZE']
         os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
         os.environ.setdefault('MASTER_PORT', '29500')
-    torch.distributed.init_process_group('gloo')
-    config.model_wrapper_cfg = {
-        'type': 'MMDistributedDataParallel',
-        'device_ids': None,
-        'broadcast_buffers': False,
-        'find_unused_parameters': config.get('find_unused_parameters', False),
-    }
+    timeout = ((config.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')
+    options = {} if timeout is None else {'timeout': timedelta(seconds=timeout)}
+    torch.distributed.init_process_group('gloo', **options)
+    wrapper = {'type': 'MMDistributedDataParallel', **(config.get('model_wrapper_cfg') or {})}
+    if builds(wrapper, DistributedDataParallel, config.get('default_scope'), MODEL_WRAPPERS):
+        wrapper['device_ids'] = None  # mmengine names a GPU
+        wrapper.setdefault('broadcast_buffers', False)
+        wrapper.setdefault('find_unused_parameters', config.get('find_unused_parameters', False))
+    if config.get('strategy') is not None:
+        config.strategy.model_wrapper = {**wrapper, **(config.strategy.get('model_wrapper') or {})}
+    else:
+        config.model_wrapper_cfg = wrapper
     notes = ['no GPU here: distributed over CPU processes with gloo']
     if replace_sync_bn(config.model):
         notes.append('SyncBN works on GPUs alone: BN takes its place, each process for itself')

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,16 +97,17 @@ class SafeCheckpointHook(CheckpointHook):
         if self._is_refused(runner):
             return
         self.last_ckpt = self.file_backend.join_path(self.out_dir, STOPPED)
-        runner.save_checkpoint(
-            self.out_dir,
-            STOPPED,
-            self.file_client_args,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta={'epoch': runner.epoch, 'iter': iteration},
-            by_epoch=False,
-            backend_args=self.backend_args,
-        )
+        with _gathered_state(runner):
+            runner.save_checkpoint(
+                self.out_dir,
+                STOPPED,
+                self.file_client_args,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta={'epoch': runner.epoch, 'iter': iteration},
+                by_epoch=False,
+                backend_args=self.backend_args,
+            )
         if is_main_process():
             self._note(runner, self.last_ckpt)
 
@@ -120,7 +122,8 @@ class SafeCheckpointHook(CheckpointHook):
         keep = self.max_keep_ckpts
         self.max_keep_ckpts = keep + 1 if keep > 0 else keep  # so that mmengine removes nothing before it has saved
         try:
-            super()._save_checkpoint_with_step(runner, step, meta)
+            with _gathered_state(runner):
+                super()._save_checkpoint_with_step(runner, step, meta)
         finally:
             self.max_keep_ckpts = keep
         self._saved_iter = meta['iter']
@@ -221,6 +224,25 @@ class SafeCheckpointHook(CheckpointHook):
         self.last_ckpt = self.last_ckpt or runner.message_hub.runtime_info.get('last_ckpt')
         runner.logger.info('the checkpoint was saved before its validation, which is done now')
         runner.val_loop.run()
+
+
+@contextmanager
+def _gathered_state(runner: Runner) -> Iterator[None]:
+    """Lets all processes gather the state of a sharded optimizer before one of them saves it.
+
+    mmengine's ZeRO gathers it when its state is asked for, which a saving does in one process alone: that one would
+    wait for the others for ever.
+    """
+    optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
+    if not hasattr(optimizer, 'consolidate_state_dict'):
+        yield
+        return
+    optimizer.consolidate_state_dict()
+    optimizer.consolidate_state_dict = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        del optimizer.consolidate_state_dict
 
 
 def _plain(model: nn.Module) -> nn.Module:

@@ -29,8 +29,10 @@ _WORKER_GRACE = 30
 """Seconds that a data loading process lives on after Slurm has told all processes of a job to end."""
 
 
-class TrainingStoppedError(Exception):
+class TrainingStopped(SystemExit):
     """The training was told to stop and has saved its state.
+
+    A `SystemExit`, as it is no error: whoever does not handle it ends with its exit code, 128 and the signal's number.
 
     Attributes:
         signal: The signal.
@@ -38,11 +40,14 @@ class TrainingStoppedError(Exception):
     """
 
     def __init__(self, received: signal.Signals, iteration: int) -> None:
-        super().__init__(
-            f'stopped by {received.name} after iteration {iteration}; go on with the same command and --resume'
-        )
+        super().__init__(128 + received)
         self.signal = received
         self.iteration = iteration
+
+    def __str__(self) -> str:
+        return (
+            f'stopped by {self.signal.name} after iteration {self.iteration}; go on with the same command and --resume'
+        )
 
 
 class StopRequest:
@@ -119,4 +124,4 @@ class StopHook(Hook):
         for hook in runner.hooks:
             if isinstance(hook, SafeCheckpointHook):
                 hook.save_stopped(runner, iteration)
-        raise TrainingStoppedError(received, iteration)
+        raise TrainingStopped(received, iteration)

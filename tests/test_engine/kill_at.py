@@ -20,15 +20,16 @@ class SignalAt(Hook):
         iteration: Number of training iterations that are done then.
         name: The signal. Defaults to SIGKILL, as a lost machine would end it.
         stage: 'train', 'val' for the first batch of a validation, or 'validated' for its end. Defaults to 'train'.
+        rank: Rank of the process to send it in. Defaults to 0.
     """
 
     priority = 'HIGHEST'
 
-    def __init__(self, iteration: int, name: str = 'SIGKILL', stage: str = 'train') -> None:
-        self.iteration, self.name, self.stage = iteration, name, stage
+    def __init__(self, iteration: int, name: str = 'SIGKILL', stage: str = 'train', rank: int = 0) -> None:
+        self.iteration, self.name, self.stage, self.rank = iteration, name, stage, rank
 
     def _send(self, runner: Runner, stage: str) -> None:
-        if stage == self.stage and runner.iter == self.iteration:
+        if stage == self.stage and runner.iter == self.iteration and runner.rank == self.rank:
             os.kill(os.getpid(), getattr(signal, self.name))
 
     def before_train_iter(self, runner: Runner, **_: Any) -> None:
