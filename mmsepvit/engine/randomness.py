@@ -150,6 +150,17 @@ def seeded_dataloader(
     )
 
 
+def seed_step(seed: int, rank: int, iteration: int) -> None:
+    """Seeds the global generators for a training step.
+
+    Args:
+        seed: Seed of the run.
+        rank: Rank of the process.
+        iteration: Number of iterations before this one.
+    """
+    seed_everything(_STEP, seed, rank, iteration)
+
+
 @HOOKS.register_module()
 class SeedStepHook(Hook):
     """Seeds the global generators before every training step (dropout, stochastic depth, mixup)."""
@@ -157,4 +168,4 @@ class SeedStepHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None) -> None:
-        seed_everything(_STEP, runner.seed, get_rank(), runner.iter)
+        seed_step(runner.seed, get_rank(), runner.iter)

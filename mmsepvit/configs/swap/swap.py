@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from mmengine.utils import import_modules_from_strings
 
-from ...checkpoints.read import check_pretrained
+from ...checkpoints.fits import check_pretrained
 from ..sources import load
 from .backbone import NewBackbone, NewSepViT, OtherBackbone
 from .errors import SwapError
