@@ -24,7 +24,14 @@ from .version import __version__
 # With this, after `import mmsepvit`, a bare type='SepViT' resolves in every package too.
 MMENGINE_MODELS.register_module(module=SepViT)
 
-__all__ = ['FeatureDistillation', 'SepViT', '__version__', 'convert_official_state_dict', 'swap_backbone']
+__all__ = [
+    'FeatureDistillation',
+    'LayerDecayOptimWrapperConstructor',
+    'SepViT',
+    '__version__',
+    'convert_official_state_dict',
+    'swap_backbone',
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -33,4 +40,8 @@ def __getattr__(name: str) -> Any:
         from .configs.swap import swap_backbone
 
         return swap_backbone
+    if name == 'LayerDecayOptimWrapperConstructor':
+        from .engine.layer_decay import LayerDecayOptimWrapperConstructor
+
+        return LayerDecayOptimWrapperConstructor
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,58 +1,102 @@
-"""Reading checkpoints before a run starts, and saying in words why one does not fit."""
+"""Reading weights and training states: one reader for all files, which runs no code of theirs.
+
+mmengine reads every file through its `CheckpointLoader`, so the reader is put there, for names of local files. In any
+program it reads the weights that a SepViT starts from, and ``.safetensors`` files. Within `reading_safely`, which the
+command lines of this project enter, it reads every file. All else that a program reads with mmengine stays as it was.
+"""
 
 from __future__ import annotations
 
-import io
-import re
+import json
+import os
+import struct
+import tarfile
 import warnings
-from collections.abc import Mapping
-from contextlib import redirect_stdout
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from hashlib import sha256
+from importlib import resources
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
-from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
-from mmengine.runner.checkpoint import CheckpointLoader, find_latest_checkpoint
-from torch import nn
+from mmengine.runner.checkpoint import (
+    CheckpointLoader,
+    load_from_ceph,
+    load_from_http,
+    load_from_local,
+    load_from_mmcls,
+    load_from_openmmlab,
+    load_from_pavi,
+    load_from_torchvision,
+)
+from torch import Tensor
 
-from ..config_tree import named_nodes
-from ..errors import UserError
-from ..models import SepViT
-from ..models.pretrained import check_transfer
+from ..errors import UserError, did_you_mean
+from ..models.pretrained import reading_for_backbone
+from . import unpickling
+
+PACKAGE_SCHEME = 'mmsepvit://'
+"""What stands before the name of weights that this package carries."""
+
+
+@dataclass
+class _Reading:
+    trust: bool
+    kept: dict[str, Any] = field(default_factory=dict)
+
+
+_reading: ContextVar[_Reading | None] = ContextVar('reading', default=None)
+
+
+@contextmanager
+def reading_safely(trust: bool = False) -> Iterator[None]:
+    """Lets mmengine read every file with this module's reader meanwhile.
+
+    A checkpoint that `read_checkpoint` has read within is handed to the first who loads it by that name, instead of
+    being read again.
+
+    Args:
+        trust: Whether files may hold objects of any class, and so run code. Defaults to False.
+    """
+    token = _reading.set(_Reading(trust))
+    try:
+        yield
+    finally:
+        _reading.reset(token)
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
-    """Loads a checkpoint to the CPU.
+    """Reads a checkpoint to the CPU and checks that there are weights in it that can be used.
 
     Args:
-        path: A file, or a URL that mmengine knows.
+        path: A ``.pth`` or ``.safetensors`` file, or another name that mmengine knows.
 
     Returns:
-        The checkpoint, a bare state dict as ``{'state_dict': ...}``.
+        The checkpoint, a bare state dict as ``{'state_dict': ...}``, ``meta`` a dict.
 
     Raises:
-        UserError: There is no such file, it cannot be read, or holds no parameters.
+        UserError: There is no such file, it cannot be read, or it holds no weights or some that are not finite.
     """
-    file = Path(path)
-    if '://' not in path:
-        if file.is_dir():
-            raise UserError(f"checkpoint '{path}' is a folder; name a .pth file in it.")
-        if not file.is_file():
-            raise UserError(f"checkpoint '{path}' does not exist.{_neighbours(file)}")
-        if file.stat().st_size == 0:
-            raise UserError(f"checkpoint '{path}' is an empty file; take another one.")
+    if _reading.get() is None:
+        with reading_safely():
+            return read_checkpoint(path)
     try:
-        with redirect_stdout(io.StringIO()):  # onedl-mmengine prints what else it tried, before any message of ours
-            checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
-    except Exception as error:
-        # Reading a file of any kind as a pickle raises anything; all of it means the same.
-        reason = str(error).strip().split('\n')[0][:120] or type(error).__name__
-        raise UserError(
-            f"checkpoint '{path}' cannot be read: it is truncated or no PyTorch checkpoint "
-            f'({reason}).\nTake another file; a run that was killed while it saved leaves the one '
-            'before whole.'
-        ) from None
+        checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
+    except UserError:
+        raise
+    except Exception as error:  # of a network, or of what a scheme of mmengine does
+        raise UserError(f"checkpoint '{path}' cannot be read ({_reason(error)}).") from None
+    checkpoint = _normalized(path, checkpoint)
+    _reading.get().kept[path] = checkpoint
+    return checkpoint
+
+
+def _normalized(path: str, checkpoint: Any) -> dict[str, Any]:
     if not isinstance(checkpoint, dict):
         raise UserError(f"checkpoint '{path}' holds a {type(checkpoint).__name__}, not parameters.")
     if isinstance(checkpoint.get('model'), Mapping) and 'state_dict' not in checkpoint:
@@ -60,191 +104,206 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     if 'state_dict' not in checkpoint:
         checkpoint = {'state_dict': checkpoint}
     state = checkpoint['state_dict']
-    if not isinstance(state, Mapping) or not any(hasattr(value, 'shape') for value in state.values()):
+    if not isinstance(state, dict) or not any(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"checkpoint '{path}' holds no parameters; take a .pth file of a training.")
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise UserError(
+                f"checkpoint '{path}' is no state of a model: {name!r} is a {type(value).__name__} "
+                'where a name and a tensor should be.'
+            )
+    name = first_not_finite(state)
+    if name is not None:
+        raise UserError(
+            f"checkpoint '{path}' holds numbers that are not finite, in {name}: its training had failed when it was "
+            'saved.\nTake one from before.'
+        )
+    meta = checkpoint.get('meta')
+    if meta is None:
+        meta = {}
+    if not isinstance(meta, dict):
+        raise UserError(f"checkpoint '{path}': its 'meta' is a {type(meta).__name__} instead of a dict.")
+    checkpoint['meta'] = meta
     return checkpoint
+
+
+def first_not_finite(state: Mapping[str, Any]) -> str | None:
+    """Name of the first tensor that holds NaN or infinity, None where all are finite.
+
+    Minus infinity is no fault: it is what masks of attention hold.
+    """
+    for name, value in state.items():
+        if isinstance(value, Tensor) and value.is_floating_point() and not bool((value < inf).all()):
+            return name
+    return None
+
+
+def read_file(path: str | Path, trust: bool = False) -> Any:
+    """Reads a ``.pth`` or ``.safetensors`` file to the CPU.
+
+    Args:
+        path: The file.
+        trust: Whether a ``.pth`` file may hold objects of any class, and so run code. Defaults to False.
+
+    Returns:
+        What was saved, for ``.safetensors`` files ``{'state_dict': ..., 'meta': ...}``.
+
+    Raises:
+        UserError: There is no such file, it is damaged, of another format, or holds objects of a class that a training
+            state does not have.
+    """
+    file = Path(path).expanduser()
+    if file.is_dir():
+        raise UserError(f"checkpoint '{path}' is a folder; name a file in it.")
+    if not file.is_file():
+        raise UserError(f"checkpoint '{path}' does not exist.{_neighbours(file)}")
+    if file.stat().st_size == 0:
+        raise UserError(f"checkpoint '{path}' is an empty file; take another one.")
+    try:
+        if file.suffix == '.safetensors':
+            return _read_safetensors(file)
+        with file.open('rb') as stream, warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # torch 2.1 warns of its own code here
+            return _read_torch(stream, trust)
+    except UserError:
+        raise
+    except unpickling.UnsafeFileError as error:
+        raise UserError(
+            f"checkpoint '{path}' holds other objects than tensors and plain values ({error}), and to read them runs "
+            'code of the file.\nIf you trust where it comes from, add --trust.'
+        ) from None
+    except PermissionError:
+        raise UserError(f"checkpoint '{path}' must not be read by this user.") from None
+    except Exception as error:  # a file of any kind, read as a pickle, raises anything; all of it means the same
+        raise UserError(
+            f"checkpoint '{path}' cannot be read: it is truncated, damaged or no PyTorch checkpoint "
+            f'({_reason(error)}).\nTake another file; a run that was killed while it saved leaves the one before whole.'
+        ) from None
+
+
+def _read_torch(stream: BinaryIO, trust: bool) -> Any:
+    if stream.read(4) == b'PK\x03\x04':
+        stream.seek(0)
+        damaged = zipfile.ZipFile(stream).testzip()  # torch does not look at the checksums that it writes
+        if damaged is not None:
+            raise ValueError(f'the checksum of {damaged} is wrong')
+        stream.seek(0)
+        if any(name == 'constants.pkl' for name in torch._C.PyTorchFileReader(stream).get_all_records()):
+            raise unpickling.UnsafeFileError('a TorchScript program')  # torch.load would run it
+    elif not trust:
+        stream.seek(0)
+        if tarfile.is_tarfile(stream):
+            raise unpickling.UnsafeFileError("the tar format of PyTorch's first versions")
+    stream.seek(0)
+    options: dict[str, Any] = {} if trust else {'pickle_module': unpickling}
+    with _weights_only_by_force(False):  # it refuses any unpickler but torch's own
+        return torch.load(stream, map_location='cpu', weights_only=False, **options)
+
+
+@contextmanager
+def _weights_only_by_force(value: bool) -> Iterator[None]:
+    """Sets the variable that makes every call of `torch.load` a ``weights_only`` one."""
+    name = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+    before = os.environ.pop(name, None)
+    if value:
+        os.environ[name] = '1'
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
+
+
+def _read_safetensors(file: Path) -> dict[str, Any]:
+    try:
+        from safetensors import safe_open
+    except ModuleNotFoundError:
+        raise UserError(f"checkpoint '{file}': to read it, install safetensors.") from None
+    with safe_open(file, framework='pt', device='cpu') as content:
+        meta = dict(content.metadata() or {})
+        state = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+    if 'sha256' in meta and meta['sha256'] != safetensors_hash(file):
+        raise ValueError('the checksum of its tensors is wrong')
+    return {'state_dict': state, 'meta': {key: _parsed(value) for key, value in meta.items()}}
+
+
+def safetensors_hash(file: Path) -> str:
+    """SHA-256 of all tensors of a ``.safetensors`` file, its header left out, which can so hold it."""
+    digest = sha256()
+    with file.open('rb') as stream:
+        (header,) = struct.unpack('<Q', stream.read(8))
+        stream.seek(8 + header)
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _parsed(value: str) -> Any:
+    """Metadata of safetensors are texts; what is no JSON is one."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
 
 
 def _neighbours(file: Path) -> str:
     if not file.parent.is_dir():
         return ''
-    names = sorted(other.name for other in file.parent.glob('*.pth'))
+    names = sorted(other.name for other in file.parent.iterdir() if other.suffix in ('.pth', '.safetensors'))
     return f' In that folder: {", ".join(names[-3:])}.' if names else ''
 
 
-def check_fits(path: str, checkpoint: dict[str, Any], config: Config, partial: bool = False) -> None:
-    """Compares a checkpoint's keys and shapes with the model of a config.
-
-    Args:
-        path: Name of the checkpoint for the message.
-        checkpoint: What :func:`read_checkpoint` returned.
-        config: The config.
-        partial: Whether some parameters may be missing or of another shape (fine-tuning).
-
-    Raises:
-        UserError: It is of another model.
-    """
-    state = _parameters(checkpoint)
-    with DefaultScope.overwrite_default_scope(config.default_scope), warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # the run builds it again and has them; a message of ours shall stand alone
-        model = MODELS.build(_model_config(config))
-    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    # Counters of batches seen are not in every checkpoint, and change nothing.
-    missing = [key for key in wanted if key not in state and 'num_batches_tracked' not in key]
-    other_shape = [
-        key
-        for key in wanted
-        if key in state
-        and tuple(state[key].shape) != wanted[key]
-        and not key.endswith('window_token')  # resized to the trained input size when loaded
-    ]
-    if partial and len(missing) + len(other_shape) < len(wanted):
-        return
-    if not missing and not other_shape:
-        return
-    raise UserError(
-        f"checkpoint '{path}' is not one of this config's model: {_reason(state, model, config)}\n"
-        f'{_first_difference(missing, other_shape, state, wanted)}'
-    )
+def load_from_file(filename: str, map_location: Any = None) -> Any:
+    """What mmengine calls for the name of a local file."""
+    reading = _reading.get()
+    if reading is not None and filename in reading.kept:
+        return reading.kept.pop(filename)
+    if reading is None and not reading_for_backbone.get() and not filename.endswith('.safetensors'):
+        return load_from_local(filename, map_location)
+    return read_file(filename, trust=reading is not None and reading.trust)
 
 
-def check_pretrained(config: Config) -> None:
-    """Checks the weights that any SepViT of a config starts from (``init_cfg``), before anything is built.
-
-    Args:
-        config: The config.
-
-    Raises:
-        UserError: A file cannot be read, or its weights are not this SepViT's.
-    """
-    for path, node in named_nodes(config.model, 'model'):
-        init = node.get('init_cfg')
-        is_sepvit = node.get('type') in ('SepViT', 'mmsepvit.SepViT')
-        if not is_sepvit or not isinstance(init, Mapping) or init.get('type') != 'Pretrained':
-            continue
-        file, prefix = init['checkpoint'], init.get('prefix', '')
-        state = _parameters(read_checkpoint(file))
-        prefix = f'{prefix.rstrip(".")}.' if prefix else ''
-        weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
-        with torch.device('meta'):
-            backbone = SepViT(**{key: value for key, value in node.items() if key not in ('type', 'init_cfg')})
-        try:
-            check_transfer(backbone, weights or state)
-        except ValueError as error:
-            raise UserError(f"{path}.init_cfg: checkpoint '{file}': {error}") from None
+def load_from_package(filename: str, map_location: Any = None) -> Any:
+    """What mmengine calls for ``mmsepvit://NAME``: weights that this package carries."""
+    name = filename[len(PACKAGE_SCHEME) :]
+    folder = resources.files('mmsepvit') / 'weights'
+    if not (folder / f'{name}.safetensors').is_file():
+        names = sorted(Path(file.name).stem for file in folder.iterdir()) if folder.is_dir() else []
+        raise UserError(f"'{filename}': this package carries no weights of that name.{did_you_mean(name, names)}")
+    with resources.as_file(folder / f'{name}.safetensors') as file:
+        return read_file(file)
 
 
-def _parameters(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The state dict, without the prefix that data parallel training leaves."""
-    return {re.sub(r'^module\.', '', key): value for key, value in checkpoint['state_dict'].items()}
+def _weights_only(load: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """The loader of a remote file of mmengine, which within `reading_safely` makes tensors and plain values only."""
+
+    def load_from_remote(filename: str, map_location: Any = None) -> Any:
+        reading = _reading.get()
+        safely = reading_for_backbone.get() if reading is None else not reading.trust
+        if not safely:
+            return load(filename, map_location)
+        with _weights_only_by_force(True):
+            return load(filename, map_location)
+
+    load_from_remote.__name__ = load.__name__  # mmengine logs it
+    return load_from_remote
 
 
-def _model_config(config: Config) -> dict:
-    """The model alone, with the ``data_preprocessor`` that mmengine's Runner would add."""
-    model = config.model.copy()
-    # A pretrained backbone need not be read for a comparison of shapes.
-    if config.get('data_preprocessor') is not None:
-        model.setdefault('data_preprocessor', config.data_preprocessor)
-    return model
-
-
-def _first_difference(missing: list, other_shape: list, state: dict, wanted: dict) -> str:
-    if other_shape:
-        key = other_shape[0]
-        shapes = f'is {tuple(state[key].shape)} in the file and {wanted[key]} in the model'
-        return f'{len(other_shape)} of {len(wanted)} parameters have another shape, e.g. {key} {shapes}.'
-    return f'{len(missing)} of {len(wanted)} parameters are not in the file, e.g. {missing[0]}.'
-
-
-def _reason(state: dict, model: nn.Module, config: Config) -> str:
-    """What the checkpoint is, as far as its keys tell, and what to do."""
-    published = any(re.match(r'(patch_embeds|pos_block)\.', key) for key in state)
-    if published:
-        return "it has the published implementation's names; convert it with tools/convert_checkpoint.py first."
-    backbone = getattr(model, 'backbone', None)
-    found = guess_arch(state)
-    if found and isinstance(backbone, SepViT):
-        asked = config.model.backbone.get('arch', 'tiny')
-        if found != asked:
-            return f'this looks like SepViT {found}, the config says {asked}.'
-    if not any(key.startswith('backbone.') for key in state):
-        tops = sorted({key.split('.')[0] for key in state})
-        return f'its parameters are {", ".join(tops[:4])}.*, with none of a backbone.'
-    tops = {key.split('.')[0] for key in state}
-    lacking = sorted({key.split('.')[0] for key in model.state_dict()} - tops)
-    if lacking:
-        return f"it has {', '.join(sorted(tops))} but no {', '.join(lacking)}; another task's?"
-    return 'the sizes of its parts differ; use the config that it was trained with.'
-
-
-def guess_arch(state: Mapping[str, Any], prefix: str = 'backbone.') -> str | None:
-    """Name of the SepViT size whose depths and channels a state dict has.
-
-    Args:
-        state: The state dict.
-        prefix: What stands before the backbone's names. Defaults to ``'backbone.'``.
-
-    Returns:
-        A key of ``SepViT.arch_zoo``, or None where none fits.
-    """
-    channels: dict[int, int] = {}
-    depths: dict[int, int] = {}
-    for key, value in state.items():
-        match = re.match(re.escape(prefix) + r'stages\.(\d+)\.(?:blocks\.(\d+)\.|patch_embed\.proj\.)', key)
-        if not match:
-            continue
-        stage = int(match[1])
-        if match[2] is None:
-            channels[stage] = int(value.shape[0])
-        else:
-            depths[stage] = max(depths.get(stage, 0), int(match[2]) + 1)
-    for name, arch in SepViT.arch_zoo.items():
-        stages = range(len(arch['depths']))
-        if [depths.get(i) for i in stages] == list(arch['depths']) and [channels.get(i) for i in stages] == list(
-            arch['channels']
-        ):
-            return name
-    return None
-
-
-def latest_checkpoint(work_dir: str) -> tuple[str | None, list[str]]:
-    """The newest checkpoint of a work directory that can be read.
-
-    mmengine removes old checkpoints before it saves a new one and notes the new one afterwards, so
-    after a kill in between its note may name a file that is not there, or is half written.
-
-    Args:
-        work_dir: The directory.
-
-    Returns:
-        Its path, None where there never was one; and notes for the log.
-
-    Raises:
-        UserError: There are checkpoints, and none can be read.
-    """
-    folder = Path(work_dir)
-    if not folder.is_dir():
-        return None, [f'nothing to resume in {work_dir}: starting from the beginning']
-    noted = find_latest_checkpoint(work_dir) if (folder / 'last_checkpoint').is_file() else None
-    numbered = sorted(
-        (file for file in folder.glob('*_*.pth') if re.fullmatch(r'(iter|epoch)_\d+', file.stem)),
-        key=lambda file: int(file.stem.split('_')[1]),
-        reverse=True,
-    )
-    # A work directory may have been moved since its note was written.
-    candidates = [str(folder / Path(noted).name)] if noted else []
-    candidates += [str(file) for file in numbered if str(file) not in candidates]
-    notes = []
-    for path in candidates:
-        try:
-            read_checkpoint(path)
-        except UserError as error:
-            notes.append(f'left out: {str(error).splitlines()[0]}')
-            continue
-        return path, notes
-    if candidates:
-        raise UserError(
-            f"--resume: no checkpoint in '{work_dir}' can be read ({Path(candidates[0]).name} and "
-            f'{len(candidates) - 1} more).\nLeave --resume out to start from the beginning.'
-        )
-    return None, [f'nothing to resume in {work_dir}: starting from the beginning']
+def register_loaders() -> None:
+    """Puts this module's reader in mmengine's `CheckpointLoader`."""
+    CheckpointLoader.register_scheme('', load_from_file, force=True)
+    CheckpointLoader.register_scheme(PACKAGE_SCHEME, load_from_package, force=True)
+    for prefixes, load in (
+        (('http://', 'https://'), load_from_http),
+        ('pavi://', load_from_pavi),
+        ((r'(\S+\:)?s3://', r'(\S+\:)?petrel://'), load_from_ceph),
+        (('modelzoo://', 'torchvision://'), load_from_torchvision),
+        (('open-mmlab://', 'openmmlab://'), load_from_openmmlab),
+        ('mmcls://', load_from_mmcls),
+    ):
+        CheckpointLoader.register_scheme(prefixes, _weights_only(load), force=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -73,6 +74,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--trust``."""
+    parser.add_argument(
+        '--trust',
+        action='store_true',
+        help='read objects of any class from a .pth file, which runs code of the file: for files of your own alone',
+    )
+
+
 def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     """A ``type`` for `argparse`: whole numbers from ``least`` on, up to ``most`` if there is such a bound."""
 
@@ -120,4 +130,6 @@ def run_command(command: Callable[[list[str]], Any], argv: list[str] | None = No
         else:
             print(f'error: {message}', file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     return result if isinstance(result, int) else 0

@@ -10,18 +10,20 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from ..checkpoints.start import Start
 from ..configs.load import apply_options, load_config
 from ..configs.mini import apply_mini, make_mini_data
 from ..configs.preflight import check_data, check_launcher, check_stack, check_work_dir
 from ..engine.runner import build_runner, distribute_on_cpu
 from ..evaluation.tables import PresentClasses
-from .command import add_options, whole_number
+from .command import add_options, add_trust, whole_number
 from .swapping import swap_as_asked
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/NAME_OF_CONFIG)')
     add_options(parser)
+    add_trust(parser)
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none', help='job launcher')
     parser.add_argument(
         '--mini',
@@ -89,7 +91,7 @@ def _complete_dataloaders(config: Config) -> None:
             loader.pop('prefetch_factor', None)
 
 
-def build(config: Config, notes: list[str], resume_iter: int = 0) -> Runner:
+def build(config: Config, notes: list[str], start: Start | None = None) -> Runner:
     _complete_dataloaders(config)
     if config.default_scope == 'mmdet':
         from mmdet.utils import setup_cache_size_limit_of_dynamo
@@ -99,7 +101,7 @@ def build(config: Config, notes: list[str], resume_iter: int = 0) -> Runner:
         # Under a fixed name, a second run of one process would write into the first one's folder.
         config.visualizer.pop('name', None)
     notes = notes + distribute_on_cpu(config, config.launcher)
-    runner = build_runner(config, resume_iter)
+    runner = build_runner(config, start.meta if start else None)
     for note in [*notes, f'seed {runner.seed}; --seed {runner.seed} draws the same again']:
         runner.logger.warning(note)
     runner.logger.addFilter(PresentClasses())

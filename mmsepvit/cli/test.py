@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.read import check_fits, read_checkpoint
+from ..checkpoints.fits import check_fits
+from ..checkpoints.read import read_checkpoint, reading_safely
 from ..configs.preflight import check_parts, check_work_dir
 from ..configs.testing import (
     add_label_maps,
@@ -45,6 +46,11 @@ def main(argv: list[str]) -> dict[str, Any]:
         UserError: Something about the arguments, the data or the machine must be put right.
     """
     args = parse(argv)
+    with reading_safely(args.trust):
+        return _test(args)
+
+
+def _test(args: argparse.Namespace) -> dict[str, Any]:
     config, notes = load(args)
     check_parts(config, 'test')
     keep_the_trained_config(config)
@@ -52,9 +58,7 @@ def main(argv: list[str]) -> dict[str, Any]:
         check_out(config, args.out)
     if args.show_dir:
         check_work_dir(args.show_dir, '--show-dir')
-    checkpoint = read_checkpoint(args.checkpoint)
-    check_fits(args.checkpoint, checkpoint, config)
-    del checkpoint
+    check_fits(args.checkpoint, read_checkpoint(args.checkpoint), config)
     config.update(load_from=args.checkpoint, resume=False)
     look_for_data(config, args.mini, ('test',))
     if args.show_dir:

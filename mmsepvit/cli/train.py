@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import gc
+import sys
 
-from mmengine.config import Config
-
-from ..checkpoints.read import check_fits, check_pretrained, latest_checkpoint, read_checkpoint
+from ..checkpoints.read import reading_safely
+from ..checkpoints.start import find_start
+from ..checkpoints.write import FULL
 from ..configs.agreement import check_agreement
 from ..configs.preflight import check_parts
 from ..engine.checkpointing import checkpoint_activations, prefer_with_cp
 from ..engine.precision import DTYPES, set_precision
+from ..engine.stopping import TrainingStopped
 from ..errors import UserError
-from .command import Parser
+from .command import Parser, launched_rank
 from .running import add_common, build, load, look_for_data
 from .swapping import add_swap_options
 
@@ -50,16 +53,38 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str]) -> int:
     """Trains a config, as ``tools/train.py`` does.
 
     Args:
         argv: Arguments of the command line, without the program's name.
 
+    Returns:
+        The exit code: 0, or 128 and the number of the signal that stopped the training.
+
     Raises:
         UserError: Something about the arguments, the data or the machine must be put right.
     """
     args = parse(argv)
+    stopped = 0
+    try:
+        with reading_safely(args.trust):
+            _train(args)
+    except TrainingStopped as error:
+        if launched_rank() == 0:
+            print(error, file=sys.stderr)
+        stopped = 128 + error.signal
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(
+            f'the disk is full ({error}). Make room on it, then go on: the same command with --resume.'
+        ) from None
+    gc.collect()  # ends the data loading processes of a stopped training
+    return stopped
+
+
+def _train(args: argparse.Namespace) -> None:
     config, notes = load(args)
     check_parts(config, 'train')
     notes += set_precision(config, args.amp)
@@ -72,41 +97,10 @@ def main(argv: list[str]) -> None:
         config.auto_scale_lr.enable = True
     notes += check_agreement(config)
     notes += prefer_with_cp(config)
-    resume_iter, resume_notes = _set_start(config, args.resume)
+    start = find_start(config, args.resume)
     if args.seed not in (None, config.randomness.seed):
         raise UserError(f'--seed {args.seed}: the run to resume has the seed {config.randomness.seed}; leave it out.')
     look_for_data(config, args.mini, ('train', 'val') if config.get('val_cfg') else ('train',))
-    runner = build(config, notes + resume_notes, resume_iter)
+    runner = build(config, notes + start.notes, start)
     checkpoint_activations(runner)
     runner.train()
-
-
-def _set_start(config: Config, resume: str | None) -> tuple[int, list[str]]:
-    """Checks the weights to start from, if any; returns its iteration and notes for the log."""
-    notes: list[str] = []
-    path = resume
-    if resume == 'auto' or (resume is None and config.get('resume') and not config.get('load_from')):
-        path, notes = latest_checkpoint(config.work_dir)
-    elif resume is None:
-        path = config.get('load_from')
-    if path is None:
-        config.update(resume=False, load_from=None)
-        check_pretrained(config)
-        return 0, notes
-    resuming = resume is not None or bool(config.get('resume'))
-    checkpoint = read_checkpoint(path)
-    check_fits(path, checkpoint, config, partial=not resuming)
-    config.update(resume=resuming, load_from=path)
-    if not resuming:
-        return 0, notes
-    meta = checkpoint.get('meta', {})
-    if 'optimizer' not in checkpoint or 'iter' not in meta or 'message_hub' not in checkpoint:
-        raise UserError(
-            f"--resume '{path}': it holds parameters but no state of a training, so nothing can be "
-            'resumed.\nTo start a new training from it, use --cfg-options load_from=' + path
-        )
-    if meta.get('seed') is not None:
-        # mmengine would take it too, but after the order of the data was drawn from another.
-        config.setdefault('randomness', {})
-        config.randomness.seed = meta['seed']
-    return int(meta['iter']), notes

@@ -7,26 +7,29 @@ nothing takes its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial, wraps
+from traceback import walk_tb
+from typing import Any
 
 import torch
 from mmengine.dataset import DefaultSampler
-from mmengine.hooks import Hook
 from mmengine.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop
 from mmengine.structures import BaseDataElement
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from ..config_tree import class_counts, nodes
+from ..config_tree import as_list, class_counts, nodes
 from ..datasets.naming import DataError, blame, describe, explain, locate, named_errors
+from ..errors import UserError
+from .left_out import WHY, LeftOut
 
 _HELP = 'tools/check_data.py CONFIG finds what is wrong with the data; --skip-bad N leaves up to N samples out.'
 
 
-class LabelRange(NamedTuple):
+@dataclass(frozen=True)
+class LabelRange:
     """The labels that a model can be trained on.
 
     Attributes:
@@ -43,39 +46,6 @@ class LabelRange(NamedTuple):
         counts = class_counts(model).values()
         ignored = {node['ignore_index'] for node in nodes(model) if isinstance(node.get('ignore_index'), int)}
         return cls(min(counts), frozenset({255} | ignored)) if counts else None
-
-
-class LeftOut:
-    """The samples that are left out, in a file that worker processes and ranks share.
-
-    Args:
-        path: The file; a line is a sample.
-        limit: How many samples may be left out.
-    """
-
-    def __init__(self, path: str | Path, limit: int) -> None:
-        self.path = Path(path)
-        self.limit = limit
-
-    def names(self) -> list[str]:
-        """What was left out, in order."""
-        lines = self.path.read_text(encoding='utf-8').splitlines() if self.path.exists() else []
-        return list(dict.fromkeys(lines))  # two processes may have met the same one at once
-
-    def add(self, error: DataError) -> None:
-        """Leaves the sample of an error out.
-
-        Raises:
-            DataError: As many as may be left out are.
-        """
-        name = str(error).splitlines()[0]
-        known = self.names()
-        if name in known:
-            return
-        if len(known) >= self.limit:
-            raise DataError(f'{name}\n--skip-bad {self.limit}: {len(known)} were left out before, see {self.path}.')
-        with self.path.open('a', encoding='utf-8') as file:
-            file.write(f'{name}\n')
 
 
 class GuardedDataset(Dataset):
@@ -114,10 +84,10 @@ class GuardedDataset(Dataset):
             sample = self.dataset[index]
         except Exception as error:
             where = describe(*(blame(error) or locate(self.dataset, index)))
-            raise DataError(f'{where}: {explain(error)}\n{_HELP}') from error
+            raise DataError(f'{where}{WHY}{explain(error)}\n{_HELP}') from error
         problem = self._problem(sample, index)
         if problem:
-            raise DataError(f'{describe(*locate(self.dataset, index))}: {problem}\n{_HELP}')
+            raise DataError(f'{describe(*locate(self.dataset, index))}{WHY}{problem}\n{_HELP}')
         return sample
 
     def __getitem__(self, index: int) -> Any:
@@ -218,28 +188,6 @@ def collate_guarded(samples: list, collate: Callable[[list], Any]) -> Any:
         raise DataError(f'{_images(samples)} make no batch: {explain(error)}\n{_HELP}') from error
 
 
-class NonEmptyBatches:
-    """A dataloader without the batches of which every sample was left out.
-
-    Args:
-        loader: The dataloader, whose everything else it has.
-    """
-
-    def __init__(self, loader: DataLoader) -> None:
-        self.loader = loader
-
-    def __iter__(self) -> Iterator:
-        return (batch for batch in self.loader if batch is not None)
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == 'loader':  # as in GuardedDataset
-            raise AttributeError(name)
-        return getattr(self.loader, name)
-
-
 def guarded_collate(dataloader: dict) -> dict:
     """The ``collate_fn`` of a dataloader's config, guarded."""
     collate = dataloader.get('collate_fn') or {'type': 'pseudo_collate'}
@@ -270,32 +218,50 @@ def guarded_dataloader(dataloader: dict, left_out: LeftOut | None) -> dict:
     return guarded
 
 
-class LeftOutHook(Hook):
-    """Logs every sample that is left out, once, and their number at the end.
+def guard_metrics(loop: BaseLoop, evaluator: Any) -> None:
+    """Names the annotation file in errors of pycocotools, which reads it once more to compare the results with.
 
     Args:
-        left_out: Where they are noted.
+        loop: The loop whose evaluator is guarded.
+        evaluator: The evaluator's config.
     """
+    if not hasattr(loop, 'evaluator'):
+        return
+    files = [metric['ann_file'] for metric in as_list(evaluator) if isinstance(metric, dict) and metric.get('ann_file')]
+    evaluate = loop.evaluator.evaluate
 
-    def __init__(self, left_out: LeftOut) -> None:
-        self.left_out = left_out
-        self._size = 0
-        self._count = 0
+    @wraps(evaluate)
+    def guarded(size: int) -> dict:
+        try:
+            return evaluate(size)
+        except Exception as error:
+            read = any('pycocotools' in frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__))
+            if not files or not read:
+                raise
+            raise DataError(f"metric, annotation file '{', '.join(files)}'{WHY}{explain(error)}\n{_HELP}") from error
 
-    def _after_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        size = self.left_out.path.stat().st_size if self.left_out.path.exists() else 0
-        if size == self._size:
-            return
-        self._size = size
-        names = self.left_out.names()
-        for name in names[self._count :]:
-            runner.logger.warning(f'left out: {name}')
-        self._count = len(names)
+    loop.evaluator.evaluate = guarded
 
-    def after_run(self, runner: Runner) -> None:
-        self._after_iter(runner)
-        if self._count:
-            runner.logger.warning(f'--skip-bad: {self._count} samples were left out, see {self.left_out.path}')
+
+def name_batches(loop: BaseLoop) -> None:
+    """Logs the images of the batch at which a loop ends with an error: it may be theirs or the model's."""
+    if not hasattr(loop, 'run_iter'):
+        return
+    run_iter = loop.run_iter
+
+    @wraps(run_iter)
+    def named(*args: Any) -> Any:
+        try:
+            return run_iter(*args)
+        except UserError:
+            raise
+        except Exception:
+            batch = args[-1] if isinstance(args[-1], dict) else {}
+            samples = [{'data_samples': sample} for sample in as_list(batch.get('data_samples'))]
+            loop.runner.logger.error(f'this batch ended the run: {_images(samples)}')
+            raise
+
+    loop.run_iter = named
 
 
 def _size(shape: Any) -> str:
@@ -306,8 +272,8 @@ def _size(shape: Any) -> str:
 def _images(samples: list) -> str:
     found = []
     for sample in samples:
-        annotation = sample.get('data_samples') if isinstance(sample, dict) else None
-        path = annotation.get('img_path') if isinstance(annotation, BaseDataElement) else None
-        shape = tuple(getattr(sample.get('inputs'), 'shape', ())) if isinstance(sample, dict) else ()
-        found.append(f'{path or "a sample"} {shape or ""}'.strip())
+        sample = sample if isinstance(sample, dict) else {}
+        path = getattr(sample.get('data_samples'), 'img_path', None)
+        shape = tuple(getattr(sample.get('inputs'), 'shape', ())) or ''
+        found.append(f'{path or "a sample"} {shape}'.strip())
     return ', '.join(found)

@@ -24,7 +24,8 @@ from torch.utils.data import Dataset, Sampler
 
 from ..datasets.naming import DataError
 from ..registry import HOOKS
-from .bad_data import GuardedDataset, LabelRange, LeftOut, guarded_collate
+from .bad_data import GuardedDataset, LabelRange, guarded_collate
+from .left_out import LeftOut
 
 _SAMPLE, _STEP, _REPLACEMENT = 0, 1, 2  # keep the families of seeds apart
 _ATTEMPTS = 100  # of finding a sample in place of one that is left out
@@ -149,6 +150,17 @@ def seeded_dataloader(
     )
 
 
+def seed_step(seed: int, rank: int, iteration: int) -> None:
+    """Seeds the global generators for a training step.
+
+    Args:
+        seed: Seed of the run.
+        rank: Rank of the process.
+        iteration: Number of iterations before this one.
+    """
+    seed_everything(_STEP, seed, rank, iteration)
+
+
 @HOOKS.register_module()
 class SeedStepHook(Hook):
     """Seeds the global generators before every training step (dropout, stochastic depth, mixup)."""
@@ -156,4 +168,4 @@ class SeedStepHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None) -> None:
-        seed_everything(_STEP, runner.seed, get_rank(), runner.iter)
+        seed_step(runner.seed, get_rank(), runner.iter)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,85 +13,75 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import InfiniteSampler
 from mmengine.device import get_device
-from mmengine.registry import DATA_SAMPLERS, RUNNERS
-from mmengine.runner import BaseLoop, Runner
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.registry import DATA_SAMPLERS, HOOKS, MODEL_WRAPPERS, RUNNERS
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, FlexibleRunner, Priority, Runner
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
-from ..config_tree import replace_sync_bn
+from ..config_tree import builds, replace_sync_bn
 from ..errors import UserError
-from .bad_data import LabelRange, LeftOut, LeftOutHook, NonEmptyBatches, guarded_dataloader
+from .bad_data import LabelRange, guard_metrics, guarded_dataloader, name_batches
 from .compiling import compile_backbones
+from .left_out import LeftOut, LeftOutHook, NonEmptyBatches
+from .non_finite import NonFiniteHook
 from .randomness import SeedStepHook, seeded_dataloader
+from .resuming import AlreadyAdvanced, Plan, count_from, without_first_batches
+from .saving import SafeCheckpointHook
+from .stopping import StopHook, StopRequest
 
 
-class _AlreadyAdvanced:
-    """A data iterator that stands at the right place, so that the loop's skipping must do nothing.
+class _Repeatable:
+    """What both of mmengine's runners get: data that is drawn by seed and iteration, and errors with names."""
 
-    Args:
-        iterator: The loop's own iterator.
-        steps: Number of batches that the loop is going to skip.
-    """
-
-    def __init__(self, iterator: Any, steps: int) -> None:
-        self._iterator = iterator
-        self._steps = steps
-
-    def __iter__(self) -> _AlreadyAdvanced:
-        return self
-
-    def __next__(self) -> Any:
-        if self._steps > 0:  # mmengine 0.10.7 skips by loading
-            self._steps -= 1
-            return None
-        return next(self._iterator)
-
-    def skip_iter(self, num_iters: int) -> None:
-        """onedl-mmengine skips through this method."""
-        self._steps -= num_iters
-
-
-class SepViTRunner(Runner):
-    """A Runner whose training is a function of the seed and the iteration (see ``randomness``).
-
-    Resuming an endless sampler starts the sampler at the right place instead of loading and
-    throwing away every batch that was trained on.
-    """
-
-    resume_iter = 0
-    """Iteration that the checkpoint to resume from stands at."""
+    resumed: dict[str, Any] | None = None
+    """``meta`` of the checkpoint to resume from."""
 
     _left_out: LeftOut | None = None
+    _train_dataloader: Any
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """Builds the loop over a seeded dataloader."""
+        """Builds the loop over a seeded dataloader that begins where the resumed checkpoint stands."""
         if isinstance(loop, BaseLoop) or not isinstance(self._train_dataloader, dict):
             return super().build_train_loop(loop)
         plain = self._train_dataloader
         labels = LabelRange.of(self.cfg.get('model'))
         dataloader = seeded_dataloader(plain, self.seed, labels, self._samples_left_out())
-        at_place = self.resume_iter > 0 and self._is_endless(plain)
+        done = self.resumed['iter'] if self.resumed else 0
+        at_place = done > 0 and self._is_endless(plain)
         if at_place:
-            dataloader['sampler']['start'] = self.resume_iter * plain['batch_size']
+            dataloader['sampler']['start'] = done * plain['batch_size']
+        built = self._build_loop(loop, dataloader)
+        if at_place and hasattr(built, 'dataloader_iterator'):
+            built.dataloader_iterator = AlreadyAdvanced(built.dataloader_iterator, done)
+        if self.resumed and isinstance(built, EpochBasedTrainLoop):
+            in_epoch = done - self.resumed['epoch'] * len(built.dataloader)
+            if 0 < in_epoch <= len(built.dataloader):
+                built = self._build_loop(loop, without_first_batches(dataloader, in_epoch))
+                built._epoch = self.resumed['epoch']
+                count_from(built, in_epoch)
+        self.register_hook(SeedStepHook())
+        name_batches(built)
+        return built
+
+    def _build_loop(self, loop: dict, dataloader: dict) -> BaseLoop:
         # Only the loop sees it: what else reads the config of the dataloader finds the user's own.
-        self._train_dataloader = dataloader
+        plain, self._train_dataloader = self._train_dataloader, dataloader
         try:
-            built = super().build_train_loop(loop)
+            return super().build_train_loop(loop)
         finally:
             self._train_dataloader = plain
-        if at_place and hasattr(built, 'dataloader_iterator'):
-            built.dataloader_iterator = _AlreadyAdvanced(built.dataloader_iterator, self.resume_iter)
-        self.register_hook(SeedStepHook())
-        return built
 
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop over a dataloader whose errors name their files."""
-        return self._build_guarded('_val_dataloader', super().build_val_loop, loop)
+        return self._build_guarded('val', super().build_val_loop, loop)
 
     def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop over a dataloader whose errors name their files."""
-        return self._build_guarded('_test_dataloader', super().build_test_loop, loop)
+        return self._build_guarded('test', super().build_test_loop, loop)
 
-    def _build_guarded(self, attribute: str, build: Callable, loop: BaseLoop | dict) -> BaseLoop:
+    def _build_guarded(self, split: str, build: Callable, loop: BaseLoop | dict) -> BaseLoop:
+        attribute = f'_{split}_dataloader'
         plain = getattr(self, attribute)
         if isinstance(loop, BaseLoop) or not isinstance(plain, dict):
             return build(loop)
@@ -100,6 +91,8 @@ class SepViTRunner(Runner):
             built = build(loop)
         finally:
             setattr(self, attribute, plain)
+        name_batches(built)
+        guard_metrics(built, getattr(self, f'_{split}_evaluator'))
         if left_out is not None:
             built.dataloader = NonEmptyBatches(built.dataloader)
         return built
@@ -110,6 +103,72 @@ class SepViTRunner(Runner):
             self._left_out = LeftOut(Path(self.log_dir) / 'left_out.txt', limit)
             self.register_hook(LeftOutHook(self._left_out))
         return self._left_out
+
+
+class SepViTFlexibleRunner(_Repeatable, FlexibleRunner):
+    """mmengine's runner of strategies, such as FSDP's and DeepSpeed's, with repeatable draws.
+
+    It saves as its strategy does, and knows nothing of the rest that `SepViTRunner` has.
+    """
+
+
+class SepViTRunner(_Repeatable, Runner):
+    """A Runner whose training is a function of the seed and the iteration (see ``randomness``).
+
+    It goes on exactly where a checkpoint stands, also in the middle of an epoch, without loading batches that were
+    trained on; saves with `SafeCheckpointHook`; leaves out steps that are not finite; and stops by signals.
+    """
+
+    failed_in_a_row = 0
+    """Number of the last iterations whose loss or gradient was not finite."""
+
+    def train(self) -> nn.Module:
+        """Trains.
+
+        Raises:
+            TrainingStopped: A signal asked for it. The state is saved.
+        """
+        request = StopRequest()
+        self.register_hook(StopHook(request))
+        if not any(isinstance(hook, NonFiniteHook) for hook in self.hooks):
+            self.register_hook(NonFiniteHook())
+        with request.listening():
+            return super().train()
+
+    def register_hook(self, hook: Hook | dict, priority: str | int | Priority | None = None) -> None:
+        """Registers a hook, `SafeCheckpointHook` in the place of mmengine's ``CheckpointHook``."""
+        if isinstance(hook, dict):
+            kind = hook['type']
+            if (HOOKS.get(kind) if isinstance(kind, str) else kind) is CheckpointHook:
+                hook = {**hook, 'type': SafeCheckpointHook}
+        super().register_hook(hook, priority)
+
+    def resume(self, filename: str, *args: Any, **options: Any) -> None:
+        """Resumes, on the schedule that the config has now.
+
+        Raises:
+            UserError: The state is of another optimizer, or of a schedule that cannot be gone on with.
+        """
+        plan = Plan(self)
+        try:
+            super().resume(filename, *args, **options)
+        except (KeyError, ValueError) as error:
+            raise UserError(
+                f"--resume '{filename}': its state of a training is not one of this config's optimizer and schedule "
+                f'({error}).\nResume with the config it was trained with, or begin a new training from its weights: '
+                f'--cfg-options load_from={filename}'
+            ) from error
+        changes = plan.changes(self, self._schedulers_then)
+        if changes:
+            self.logger.warning(f'the config differs from the checkpoint and is followed: {"; ".join(changes)}')
+            plan.follow(self)
+
+    def load_checkpoint(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """Loads a checkpoint and keeps what it says of schedulers, which mmengine takes as far as it goes."""
+        checkpoint = super().load_checkpoint(*args, **options)
+        then = checkpoint.get('param_schedulers')
+        self._schedulers_then = then if isinstance(then, list) else None
+        return checkpoint
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Builds a model, with BN for SyncBN where nothing is distributed.
@@ -141,12 +200,19 @@ class SepViTRunner(Runner):
         return plain_batches and isinstance(cls, type) and issubclass(cls, InfiniteSampler)
 
 
-def build_runner(config: Config, resume_iter: int = 0) -> Runner:
-    """Builds the runner of a config: its own ``runner_type``, or :class:`SepViTRunner`."""
-    if 'runner_type' in config:
+def build_runner(config: Config, resumed: dict[str, Any] | None = None) -> Runner:
+    """Builds the runner of a config: `SepViTRunner`, `SepViTFlexibleRunner` for a strategy, or a type of its own.
+
+    Args:
+        config: The config.
+        resumed: ``meta`` of the checkpoint to resume from. Defaults to None: nothing is resumed.
+    """
+    kind = RUNNERS.get(config.runner_type) if 'runner_type' in config else None
+    if kind not in (None, Runner, FlexibleRunner):
         return RUNNERS.build(config)
-    runner = SepViTRunner.from_cfg(config)
-    runner.resume_iter = resume_iter
+    flexible = kind is FlexibleRunner or config.get('strategy') is not None
+    runner = (SepViTFlexibleRunner if flexible else SepViTRunner).from_cfg(config)
+    runner.resumed = resumed
     return runner
 
 
@@ -177,13 +243,18 @@ def distribute_on_cpu(config: Config, launcher: str) -> list[str]:
         os.environ['WORLD_SIZE'] = os.environ['OMPI_COMM_WORLD_SIZE']
         os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
         os.environ.setdefault('MASTER_PORT', '29500')
-    torch.distributed.init_process_group('gloo')
-    config.model_wrapper_cfg = {
-        'type': 'MMDistributedDataParallel',
-        'device_ids': None,
-        'broadcast_buffers': False,
-        'find_unused_parameters': config.get('find_unused_parameters', False),
-    }
+    timeout = ((config.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')
+    options = {} if timeout is None else {'timeout': timedelta(seconds=timeout)}
+    torch.distributed.init_process_group('gloo', **options)
+    wrapper = {'type': 'MMDistributedDataParallel', **(config.get('model_wrapper_cfg') or {})}
+    if builds(wrapper, DistributedDataParallel, config.get('default_scope'), MODEL_WRAPPERS):
+        wrapper['device_ids'] = None  # mmengine names a GPU
+        wrapper.setdefault('broadcast_buffers', False)
+        wrapper.setdefault('find_unused_parameters', config.get('find_unused_parameters', False))
+    if config.get('strategy') is not None:
+        config.strategy.model_wrapper = {**wrapper, **(config.strategy.get('model_wrapper') or {})}
+    else:
+        config.model_wrapper_cfg = wrapper
     notes = ['no GPU here: distributed over CPU processes with gloo']
     if replace_sync_bn(config.model):
         notes.append('SyncBN works on GPUs alone: BN takes its place, each process for itself')

@@ -106,7 +106,7 @@ def count_config(config: Config, shape: tuple[int, int] | None = None) -> ModelC
     Raises:
         UserError: The model has parts of another kind, or they do not fit together at this shape.
     """
-    height, width = shape or DEFAULT_SHAPES[config.default_scope]
+    height, width = shape or DEFAULT_SHAPES.get(config.default_scope, (512, 512))
     with DefaultScope.overwrite_default_scope(config.default_scope):
         model = _build(config.model).eval().requires_grad_(False)
     for module in model.modules():

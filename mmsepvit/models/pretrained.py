@@ -12,10 +12,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
+
+reading_for_backbone: ContextVar[bool] = ContextVar('reading_for_backbone', default=False)
+"""True while a SepViT reads the weights that it starts from: no file may run code then (``mmsepvit.checkpoints``)."""
 
 _TOKEN = '.attn.window_token'
 _PSA = '.attn.psa_'
@@ -184,7 +188,9 @@ def checked_loading(backbone: nn.Module) -> Iterator[None]:
         print_log(describe(mismatch), logger='current', level=logging.INFO)
 
     handle = backbone._register_load_state_dict_pre_hook(reconcile)
+    token = reading_for_backbone.set(True)
     try:
         yield
     finally:
+        reading_for_backbone.reset(token)
         handle.remove()

@@ -73,7 +73,7 @@ def test_other_objects_need_trust(source: dict[str, Tensor], tmp_path: Path, cap
     torch.save({'model': source, 'args': argparse.Namespace(lr=1e-3), 'trap': Trap(trace)}, src)
     assert run_command(convert_checkpoint, [str(src), str(dst)]) == 2
     error = capsys.readouterr().err
-    assert 'holds other objects than tensors (argparse.Namespace)' in error
+    assert 'holds other objects than tensors and plain values (argparse.Namespace)' in error
     assert '--trust' in error
     assert sorted(tmp_path.iterdir()) == [src]
 
@@ -110,10 +110,10 @@ def _write(path: Path, what: str, source: dict[str, Tensor]) -> None:
     ('what', 'message'),
     [
         ('nothing', 'does not exist'),
-        ('folder', 'does not exist'),
-        ('text', 'cannot be read: it is truncated or no PyTorch checkpoint'),
-        ('empty', 'cannot be read: it is truncated or no PyTorch checkpoint'),
-        ('truncated', 'cannot be read: it is truncated or no PyTorch checkpoint'),
+        ('folder', 'is a folder'),
+        ('text', 'cannot be read: it is truncated, damaged or no PyTorch checkpoint'),
+        ('empty', 'is an empty file'),
+        ('truncated', 'cannot be read: it is truncated, damaged or no PyTorch checkpoint'),
         ('list', 'is not in the published format'),
         ('no tensors', 'is not in the published format'),
         ('converted', 'is not in the published format'),
@@ -139,8 +139,8 @@ def test_bad_source(
     ('dst', 'message'),
     [
         ('there.pth', 'exists already'),
-        ('weights.safetensors', 'must end in .pth'),
-        ('no_folder/dst.pth', 'cannot be written'),
+        ('weights.npz', 'must end in .pth, .pt or .safetensors'),
+        ('no_folder/dst.pth', 'there is no folder'),
     ],
 )
 def test_bad_destination(

@@ -87,12 +87,10 @@ def test_good_maps(tmp_path: Path, values: tuple[int, ...], mode: str, changes: 
 
 def test_test_split_without_annotations(tmp_path: Path) -> None:
     data = seg_data(tmp_path)
-    test = {
-        **data,
-        'data_prefix': {'img_path': 'images'},
-        'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'PackSegInputs'}],
-    }
-    assert faults_of('mmseg', train=data, test=test) == []
+    pipeline = [{'type': 'LoadImageFromFile'}, {'type': 'PackSegInputs'}]
+    for prefix in ({'img_path': 'images'}, {'img_path': 'images', 'seg_map_path': 'not_there'}):
+        test = {**data, 'data_prefix': prefix, 'pipeline': pipeline}
+        assert faults_of('mmseg', train=data, test=test) == []
 
 
 def test_images_of_another_decoder(tmp_path: Path) -> None:
@@ -142,7 +140,7 @@ def test_classes_that_are_a_text(tmp_path: Path) -> None:
     data['metainfo'] = {'classes': ('bolt')}  # the comma is missing
     [(kind, where, what)] = faults_of('mmseg', train=data)
     assert kind == 'class-names'
-    assert where == 'train_dataloader.dataset.metainfo'
+    assert where == 'train_dataloader.dataset'
     assert "('bolt',)" in what
 
 

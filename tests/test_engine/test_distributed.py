@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from long_runs import assert_same_run, with_hooks
 from mmengine.config import Config
 from small_runs import short_options, small_config
 
@@ -17,17 +19,17 @@ from mmsepvit.config_tree import replace_sync_bn
 ROOT = Path(__file__).parents[2]
 
 
-def launch(script: str, *arguments: str, cwd: Path) -> str:
+def launch(script: str, *arguments: str, cwd: Path, code: int = 0) -> str:
     done = subprocess.run(
         [str(ROOT / 'tools' / script), *arguments],
         cwd=cwd,
-        env={**os.environ, 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1'},
+        env={**os.environ, 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(Path(__file__).parent)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-4000:]
+    assert done.returncode == code, done.stdout[-4000:]
     return done.stdout
 
 
@@ -80,3 +82,81 @@ def test_user_error_is_said_once(tmp_path: Path) -> None:
     assert 'no data' in done.stderr
     assert len(done.stderr.strip().splitlines()) == 3, done.stderr
     assert not list(tmp_path.iterdir())
+
+
+SHORT = ['train_cfg.max_iters=4', 'train_cfg.val_interval=4', 'default_hooks.checkpoint.interval=4']
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='two processes would need two GPUs')
+def test_one_process_of_two_is_told_to_stop(mini_root: Path, tmp_path: Path) -> None:
+    """Both end after the same iteration, in silence but for a line, and go on as if nothing had been."""
+    config = with_hooks(tmp_path / 'a', 'seg', {'type': 'SignalAt', 'iteration': -1})
+    rest = ['2', '--mini', '--cfg-options', *short_options('seg'), *SHORT]
+    launch('dist_train.sh', config, *rest, f'work_dir={tmp_path / "whole"}', cwd=mini_root)
+    stopped = with_hooks(tmp_path / 'b', 'seg', {'type': 'SignalAt', 'iteration': 1, 'name': 'SIGTERM', 'rank': 1})
+    folder = f'work_dir={tmp_path / "work"}'
+    output = launch('dist_train.sh', stopped, *rest, folder, cwd=mini_root, code=128 + signal.SIGTERM)
+    assert output.count('stopped by SIGTERM after iteration 2') == 1
+    assert 'Traceback' not in output
+    launch('dist_train.sh', config, '2', '--resume', *rest[1:], folder, cwd=mini_root)
+    assert_same_run(tmp_path / 'whole' / 'iter_4.pth', tmp_path / 'work' / 'iter_4.pth')
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason='two processes would need two GPUs')
+def test_sharded_optimizer(mini_root: Path, tmp_path: Path) -> None:
+    """ZeRO on gloo: the same weights as without, and a whole state in the checkpoint, from which it goes on."""
+    zero = ['optim_wrapper.optimizer.type=ZeroRedundancyOptimizer', 'optim_wrapper.optimizer.optimizer_type=AdamW']
+    interval = 'default_hooks.checkpoint.interval=2'
+    options = ['2', '--mini', '--cfg-options', *short_options('seg'), *SHORT, interval]
+    for name, more in (('plain', []), ('zero', zero)):
+        launch('dist_train.sh', small_config('seg'), *options, *more, f'work_dir={tmp_path / name}', cwd=mini_root)
+    plain, sharded = (torch.load(tmp_path / n / 'iter_4.pth', weights_only=False) for n in ('plain', 'zero'))
+    for name, value in plain['state_dict'].items():
+        torch.testing.assert_close(value, sharded['state_dict'][name])
+    assert plain['optimizer']['state'].keys() == sharded['optimizer']['state'].keys()
+    more = [*options[1:], *zero, f'work_dir={tmp_path / "zero"}']
+    launch(
+        'dist_train.sh',
+        small_config('seg'),
+        '2',
+        '--resume',
+        str(tmp_path / 'zero' / 'iter_2.pth'),
+        *more,
+        cwd=mini_root,
+    )
+    assert_same_run(tmp_path / 'zero' / 'iter_4.pth', tmp_path / 'zero' / 'iter_4.pth')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('strategy', ['SingleDeviceStrategy', 'DDPStrategy'])
+def test_strategies(strategy: str, mini_root: Path, tmp_path: Path) -> None:
+    """mmengine's FlexibleRunner trains on the same draws as its Runner: the weights are the same."""
+    count = '2' if strategy == 'DDPStrategy' else '1'
+    options = [count, '--mini', '--cfg-options', *short_options('seg'), 'train_cfg.max_iters=2']
+    launch('dist_train.sh', small_config('seg'), *options, f'work_dir={tmp_path / "plain"}', cwd=mini_root)
+    config = tmp_path / 'strategy.py'
+    config.write_text(f'_base_ = {small_config("seg")!r}\nstrategy = dict(type={strategy!r})\n')
+    launch('dist_train.sh', str(config), *options, f'work_dir={tmp_path / "flexible"}', cwd=mini_root)
+    left, right = (torch.load(tmp_path / n / 'iter_2.pth', weights_only=False) for n in ('plain', 'flexible'))
+    for name, value in left['state_dict'].items():
+        torch.testing.assert_close(value, right['state_dict'][name])
+
+
+def test_mean_over_processes_of_a_detector_is_not_its_loss_of_all_images() -> None:
+    """Why RetinaNet on two processes is not RetinaNet on one: mmdet divides by the objects that a process sees.
+
+    Two images with other numbers of positive anchors weigh alike if each is alone in its process, and by these numbers
+    if they are in one batch.
+    """
+    from mmdet.models.losses import FocalLoss
+
+    loss = FocalLoss()
+    torch.manual_seed(0)
+    scores, labels = torch.randn(2, 50, 1), torch.ones(2, 50, dtype=torch.long)
+    labels[0, :2], labels[1, :9] = 0, 0
+    positives = (labels == 0).sum(1)
+    alone = [loss(scores[i], labels[i], avg_factor=int(positives[i])) for i in range(2)]
+    together = loss(scores.flatten(0, 1), labels.flatten(), avg_factor=int(positives.sum()))
+    torch.testing.assert_close(together, sum(p * a for p, a in zip(positives, alone)) / positives.sum())
+    assert abs(together - sum(alone) / 2) > 0.1 * together

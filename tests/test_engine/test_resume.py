@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from small_runs import short_options, small_config
+from long_runs import assert_equal, assert_same_run, load, run, run_process, with_hooks
 
-from mmsepvit.checkpoints.read import latest_checkpoint
-from mmsepvit.cli.train import main as train
-
-ROOT = Path(__file__).parents[2]
-HERE = Path(__file__).parent
+from mmsepvit.checkpoints.start import latest_checkpoint
 
 SCHEDULES = {
     # A checkpoint after three iterations, killed before the sixth of six.
@@ -32,68 +24,27 @@ SCHEDULES = {
 }
 
 
-def load(path: Path) -> dict[str, Any]:
-    return torch.load(path, map_location='cpu', weights_only=False)
-
-
-def run(task: str, work_dir: Path, *more: str, options: list[str], resume: bool = False) -> None:
-    arguments = [small_config(task), '--mini', '--work-dir', str(work_dir)]
-    arguments += ['--resume'] if resume else []
-    train([*arguments, *more, '--cfg-options', *short_options(task), *options])
-
-
-def assert_equal(left: Any, right: Any, where: str = '') -> None:
-    if isinstance(left, torch.Tensor):
-        assert torch.equal(left, right), where
-    elif isinstance(left, dict):
-        assert left.keys() == right.keys()
-        for key in left:
-            assert_equal(left[key], right[key], f'{where}.{key}')
-    elif isinstance(left, (list, tuple)):
-        assert len(left) == len(right)
-        for i, (a, b) in enumerate(zip(left, right)):
-            assert_equal(a, b, f'{where}.{i}')
-    else:
-        assert left == right, where
-
-
 @pytest.mark.parametrize('task', ['seg', 'cls'])
 def test_killed_and_resumed_equals_uninterrupted(task: str, in_mini_root: Path, tmp_path: Path) -> None:
     options, kill_at, saved, last = SCHEDULES[task]
     run(task, tmp_path / 'whole', options=options)
 
-    config = tmp_path / f'{task}_killed.py'
-    config.write_text(
-        f'_base_ = {small_config(task)!r}\n'
-        "custom_imports = dict(imports=['kill_at'])\n"
-        f"custom_hooks = [dict(type='KillAt', iteration={kill_at})]\n"
-    )
+    config = with_hooks(tmp_path / 'config', task, {'type': 'SignalAt', 'iteration': kill_at})
     work_dir = tmp_path / 'killed'
-    command = [sys.executable, str(ROOT / 'tools' / 'train.py'), str(config), '--mini']
-    command += ['--work-dir', str(work_dir), '--cfg-options', *short_options(task), *options]
-    killed = subprocess.run(
-        command,
-        cwd=in_mini_root,
-        env={**os.environ, 'PYTHONPATH': str(HERE)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    killed = run_process(config, task, work_dir, in_mini_root, options)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
     assert (work_dir / saved).is_file()
     assert not (work_dir / last).exists()
 
     # With workers, which draw in processes of their own.
     workers = ['train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True']
-    run(task, work_dir, options=options + workers, resume=True)
-
-    whole, resumed = load(tmp_path / 'whole' / last), load(work_dir / last)
-    assert whole['meta']['iter'] == resumed['meta']['iter']
-    for part in ('state_dict', 'optimizer', 'param_schedulers'):
-        assert_equal(whole[part], resumed[part], part)
-    # and the training did something between the two checkpoints
     before = load(work_dir / saved)['state_dict']
-    assert any(not torch.equal(before[key], whole['state_dict'][key]) for key in before)
+    assert run(task, work_dir, '--resume', options=options + workers) == 0
+
+    assert_same_run(tmp_path / 'whole' / last, work_dir / last)
+    # and the training did something between the two checkpoints
+    after = load(work_dir / last)['state_dict']
+    assert any(not torch.equal(before[key], after[key]) for key in before)
 
 
 def test_resume_from_named_checkpoint_with_another_seed(in_mini_root: Path, tmp_path: Path) -> None:
@@ -117,7 +68,7 @@ def test_other_seed_is_another_run(in_mini_root: Path, tmp_path: Path) -> None:
 
 
 def test_resume_without_checkpoint_starts(in_mini_root: Path, tmp_path: Path) -> None:
-    run('seg', tmp_path, options=['train_cfg.max_iters=1'], resume=True)
+    run('seg', tmp_path, '--resume', options=['train_cfg.max_iters=1'])
     assert (tmp_path / 'iter_1.pth').is_file()
 
 
@@ -137,3 +88,125 @@ def test_latest_readable_checkpoint(tmp_path: Path) -> None:
 
     (tmp_path / 'last_checkpoint').unlink()
     assert latest_checkpoint(str(tmp_path))[0] == str(tmp_path / 'iter_10.pth')
+
+
+KINDS = {
+    'ema': ('seg', ['custom_hooks.0.type=EMAHook', 'custom_hooks.0.momentum=0.1']),
+    'bf16': ('seg', []),
+    'accumulation': ('seg', ['optim_wrapper.accumulative_counts=3']),
+    'finite sampler': ('seg', ['train_dataloader.sampler.type=DefaultSampler']),
+    'epochs': ('cls', []),
+    'epochs with EMA': ('cls', ['custom_hooks.0.type=EMAHook']),
+    'batches of like shapes': ('det', []),
+}
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_stopped_anywhere_and_resumed_equals_uninterrupted(kind: str, in_mini_root: Path, tmp_path: Path) -> None:
+    """In the middle of an epoch, of an accumulation, of a schedule; with batches that a sampler of batches makes."""
+    task, options = KINDS[kind]
+    whole = {'type': 'SignalAt', 'iteration': -1}
+    more = ['--amp', 'bf16'] if kind == 'bf16' else []
+    if task == 'seg':
+        options = [*options, 'train_cfg.max_iters=6', 'train_cfg.val_interval=6', 'default_hooks.checkpoint.interval=6']
+        last = 'iter_6.pth'
+    else:
+        options = [*options, 'train_cfg.max_epochs=2', 'train_dataloader.num_batch_per_epoch=3']
+        last = 'epoch_2.pth'
+    ema = [{'type': 'EMAHook', 'momentum': 0.1}] if 'EMA' in kind or kind == 'ema' else []
+    options = [option for option in options if 'custom_hooks' not in option]
+    config = with_hooks(tmp_path / 'whole_config', task, whole, *ema)
+    assert run(task, tmp_path / 'whole', *more, options=options, config=config) == 0
+    stopped = {'type': 'SignalAt', 'iteration': 3 if task == 'seg' else 4, 'name': 'SIGTERM'}
+    config = with_hooks(tmp_path / 'config', task, stopped, *ema)
+    assert run(task, tmp_path / 'stopped', *more, options=options, config=config) == 128 + signal.SIGTERM
+    assert (tmp_path / 'stopped' / 'stopped.pth').is_file()
+    config = with_hooks(tmp_path / 'resumed_config', task, whole, *ema)
+    assert run(task, tmp_path / 'stopped', '--resume', *more, options=options, config=config) == 0
+    assert not (tmp_path / 'stopped' / 'stopped.pth').exists()
+    assert_same_run(tmp_path / 'whole' / last, tmp_path / 'stopped' / last)
+
+
+@pytest.mark.parametrize('stage', ['val', 'validated'])
+@pytest.mark.parametrize('iteration', [3, 6])
+def test_validation_lost_by_a_kill_is_done_again(
+    stage: str, iteration: int, in_mini_root: Path, tmp_path: Path
+) -> None:
+    """Killed in a validation or at its end, in the middle of the run or after its last iteration."""
+    options = SCHEDULES['seg'][0]
+    run('seg', tmp_path / 'whole', options=options)
+    config = with_hooks(tmp_path, 'seg', {'type': 'SignalAt', 'iteration': iteration, 'stage': stage})
+    killed = run_process(config, 'seg', tmp_path / 'killed', in_mini_root, options)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    assert run('seg', tmp_path / 'killed', '--resume', options=options) == 0
+    assert_same_run(tmp_path / 'whole' / 'iter_6.pth', tmp_path / 'killed' / 'iter_6.pth')
+    files = [sorted(file.name for file in (tmp_path / name).glob('*.pth')) for name in ('whole', 'killed')]
+    assert files[0] == files[1]
+    log = max((tmp_path / 'killed').glob('*/*.log')).read_text()
+    assert log.count('mIoU:') == (2 if iteration == 3 else 1)
+
+
+def test_validation_that_was_done_is_not_done_again(in_mini_root: Path, tmp_path: Path) -> None:
+    options = SCHEDULES['seg'][0]
+    run('seg', tmp_path, options=options)
+    assert run('seg', tmp_path, '--resume', options=options) == 0
+    assert 'mIoU:' not in max(tmp_path.glob('*/*.log'), key=lambda file: file.stat().st_mtime).read_text()
+
+
+class TestChangedSchedule:
+    """What the config asks for counts, and the log says what differs."""
+
+    LINEAR = 'param_scheduler=[dict(type="PolyLR",power=1.0,eta_min=0.0,by_epoch=False,begin=0,end={})]'
+
+    def options(self, iterations: int, end: int, *more: str) -> list[str]:
+        interval = [f'train_cfg.val_interval={iterations}', 'default_hooks.checkpoint.interval=2']
+        return [f'train_cfg.max_iters={iterations}', *interval, self.LINEAR.format(end), *more]
+
+    def rates(self, folder: Path) -> dict[int, float]:
+        return {int(f.stem.split('_')[1]): load(f)['optimizer']['param_groups'][0]['lr'] for f in folder.glob('iter_*')}
+
+    def test_longer(self, in_mini_root: Path, tmp_path: Path) -> None:
+        more = ['optim_wrapper.optimizer.lr=0.001', 'default_hooks.checkpoint.max_keep_ckpts=9']
+        run('seg', tmp_path / 'long', options=self.options(8, 8, *more))
+        run('seg', tmp_path / 'short', options=self.options(4, 4, *more))
+        assert self.rates(tmp_path / 'short')[4] < 0.001 / 3
+        assert run('seg', tmp_path / 'short', '--resume', options=self.options(8, 8, *more)) == 0
+        long, resumed = self.rates(tmp_path / 'long'), self.rates(tmp_path / 'short')
+        assert [resumed[i] for i in (6, 8)] == pytest.approx([long[i] for i in (6, 8)])
+        log = max((tmp_path / 'short').glob('*/*.log'), key=lambda file: file.stat().st_mtime).read_text()
+        assert 'param_scheduler.0.end was 4, is 8' in log
+
+    def test_other_rate_and_decay(self, in_mini_root: Path, tmp_path: Path) -> None:
+        options = self.options(4, 8, 'optim_wrapper.optimizer.lr=0.001')
+        run('seg', tmp_path, options=options)
+        now = self.options(6, 8, 'optim_wrapper.optimizer.lr=0.002', 'optim_wrapper.optimizer.weight_decay=0.3')
+        assert run('seg', tmp_path, '--resume', options=now) == 0
+        group = load(tmp_path / 'iter_6.pth')['optimizer']['param_groups'][0]
+        assert group['lr'] == pytest.approx(0.002 * (8 - 1 - 6) / 7)
+        assert group['weight_decay'] == 0.3
+
+
+def test_other_parameter_groups_are_a_message(
+    in_mini_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    options = SCHEDULES['seg'][0]
+    run('seg', tmp_path, options=options)
+    checkpoint = load(tmp_path / 'iter_6.pth')
+    checkpoint['optimizer']['param_groups'] = checkpoint['optimizer']['param_groups'][:1]
+    torch.save(checkpoint, tmp_path / 'iter_6.pth')
+    assert run('seg', tmp_path, '--resume', options=[*options, 'train_cfg.max_iters=8']) == 2
+    message = capsys.readouterr().err.strip().splitlines()
+    assert len(message) <= 3
+    assert 'load_from=' in message[-1]
+
+
+def test_config_in_a_checkpoint_is_not_run(in_mini_root: Path, tmp_path: Path) -> None:
+    """mmengine runs ``meta['config']`` as a Python file when it resumes."""
+    options = SCHEDULES['seg'][0]
+    run('seg', tmp_path / 'work', options=options)
+    path = tmp_path / 'work' / 'iter_6.pth'
+    checkpoint = load(path)
+    checkpoint['meta']['config'] = f'import pathlib\npathlib.Path({str(tmp_path / "trace")!r}).touch()\n'
+    torch.save(checkpoint, path)
+    assert run('seg', tmp_path / 'work', '--resume', options=[*options, 'train_cfg.max_iters=7']) == 0
+    assert not (tmp_path / 'trace').exists()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
 
 from ...config_tree import class_counts, datasets_of
@@ -81,14 +82,15 @@ def _different_datasets(config: Config) -> list[_Check]:
 
 def _compare(checks: list[_Check], config: Config) -> None:
     """Compares the data sets with each other, with the heads and with the metrics."""
-    used = [path for check in checks for path in check.used]
+    used = {os.path.normpath(path) for check in checks for path in check.used}
+    folders = {path.rpartition('/')[0] for path in used}  # Path takes minutes for a million
     trained = [check.dataset for check in checks if 'train' in check.report.splits and check.opened]
     heads = class_counts(config.get('model'))
     seen: set[str] = set()
     for check in checks:
         if check.dataset is None:
             continue
-        for fault in files.unused(check.dataset, used):  # two splits may share a folder
+        for fault in files.unused(check.dataset, used, folders, check.maps):  # two splits may share a folder
             if fault.where not in seen:
                 seen.add(fault.where)
                 check.report.add([fault])
@@ -115,6 +117,7 @@ class _Check:
         self.report = Report([], name, str(settings.get('data_root') or '.'))
         self.dataset: Any = None
         self.opened = False
+        self.maps = False
         self.used: set[str] = set()
         self.labels: set[int] = set()
 
@@ -124,6 +127,7 @@ class _Check:
 
     def open(self) -> None:
         """Builds the dataset and reads its annotation file."""
+        self.report.add(classes.name_faults(self.settings, self.path))
         try:
             with _quiet():
                 # Not loaded yet: what is not there is said better than the class says it.
@@ -131,8 +135,12 @@ class _Check:
         except Exception as error:  # whatever stops the class would stop the training
             self._refused(error)
             return
-        self.report.add(classes.name_faults(self.dataset, f'{self.path}.metainfo'))
-        missing = list(files.missing(self.dataset))
+        if not isinstance(self.dataset, BaseDataset):
+            raise UserError(
+                f'{self.path}: {self.report.dataset} is no BaseDataset of mmengine, so it cannot be checked.'
+            )
+        self.maps = any(getattr(step, 'with_seg', False) for step in loading_steps(self.dataset))
+        missing = list(files.missing(self.dataset, self.maps))
         self.report.add(missing)
         if missing:
             return
@@ -165,7 +173,7 @@ class _Check:
             yield
             self.used.update(filter(None, (sample.image, sample.annotation)))
             self.labels |= sample.labels
-            annotations += max(sample.objects, bool(sample.annotation or sample.labels))
+            annotations += max(sample.objects, bool(sample.labels or (self.maps and sample.annotation)))
             # Said with the number of the annotation before.
             self.report.add(fault for fault in sample.faults if fault.kind != 'bad-mask' or 'bad-mask' not in known)
         names = classes.class_names(self.dataset)
@@ -173,7 +181,8 @@ class _Check:
         counts.setdefault('images', len(self.dataset))
         counts.update({'annotations': annotations, 'classes seen': len(self.labels)})
         # Only mmseg's datasets have the attribute: of boxes, one class may be all that there is.
-        if annotations and len(names) > 1 and len(self.labels) < 2 and hasattr(self.dataset, 'reduce_zero_label'):
+        of_maps = self.maps and hasattr(self.dataset, 'reduce_zero_label')
+        if of_maps and annotations and len(names) > 1 and len(self.labels) < 2:
             text = f'{"no label" if not self.labels else f"only label {min(self.labels)}"} of {len(names)} classes'
             self.report.add([Fault('one-class', self.path, text)])
 
@@ -187,7 +196,7 @@ class _Check:
 
     def _annotation_file_faults(self) -> Iterator[Fault]:
         path = getattr(self.dataset, 'ann_file', '')
-        if not path or files.is_remote(path):
+        if not path or files.is_remote(self.dataset, path):
             return
         if _is_coco(self.dataset):
             lists, faults = read_coco(path)

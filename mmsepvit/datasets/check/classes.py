@@ -16,11 +16,13 @@ def class_names(dataset: Any) -> tuple[str, ...]:
     return tuple(dataset.metainfo.get('classes') or ())
 
 
-def name_faults(dataset: Any, where: str) -> Iterator[Fault]:
-    """Names that are one text, which Python takes for a sequence of letters."""
-    names = dataset.metainfo.get('classes')
-    if isinstance(names, str):
-        yield Fault('class-names', where, f"classes is the text '{names}'; a tuple of one has a comma: ('{names}',)")
+def name_faults(settings: dict, where: str) -> Iterator[Fault]:
+    """Names in a dataset's config that are one text, which Python takes for a sequence of letters."""
+    for names in ((settings.get('metainfo') or {}).get('classes'), settings.get('classes')):
+        if isinstance(names, str) and not Path(names).is_file():  # a file has a name a line
+            yield Fault(
+                'class-names', where, f"classes is the text '{names}'; a tuple of one has a comma: ('{names}',)"
+            )
 
 
 def other_than(trained: Sequence[Any], dataset: Any, where: str) -> Iterator[Fault]:

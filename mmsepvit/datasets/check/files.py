@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,26 @@ from .faults import Fault
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
 
 # A list that leaves out more than this part of a folder does so on purpose: it is a split of the folder, or a part.
-_OVERSIGHT = 0.25
+_OVERSIGHT = 1 / 3
 
 
-def is_remote(path: str) -> bool:
-    """Whether mmengine reads a path from a store that is no file system."""
-    return '://' in path or ':/' in path
+def is_remote(dataset: Any, path: str) -> bool:
+    """Whether mmengine reads a path of a dataset from a store that is no file system."""
+    return bool(getattr(dataset, 'backend_args', None)) or '://' in path or ':/' in path
 
 
-def missing(dataset: Any) -> Iterator[Fault]:
-    """Folders and annotation files of a dataset that do not exist."""
-    for folder in _folders(dataset).values():
-        if folder and not is_remote(folder) and not Path(folder).is_dir():
+def missing(dataset: Any, maps: bool) -> Iterator[Fault]:
+    """Folders and annotation files of a dataset that do not exist.
+
+    Args:
+        dataset: The dataset.
+        maps: Whether the config loads class maps; if not, their folder need not be there.
+    """
+    for key, folder in _folders(dataset).items():
+        if folder and (maps or 'seg' not in key) and not is_remote(dataset, folder) and not Path(folder).is_dir():
             yield Fault('missing-folder', folder)
     file = getattr(dataset, 'ann_file', '')
-    if isinstance(file, str) and file and not is_remote(file) and not Path(file).exists():
+    if isinstance(file, str) and file and not is_remote(dataset, file) and not Path(file).exists():
         yield Fault('missing-file', file)
 
 
@@ -47,36 +52,35 @@ def empty_class_folders(dataset: Any) -> Iterator[Fault]:
             yield Fault('empty-class-folder', entry.path)
 
 
-def unused(dataset: Any, used: Iterable[str]) -> Iterator[Fault]:
+def unused(dataset: Any, used: set[str], folders: set[str], maps: bool) -> Iterator[Fault]:
     """Images and annotations in a dataset's folders that no split of the config uses.
 
     Args:
         dataset: The dataset.
-        used: Files that the splits use.
+        used: Normal paths of the files that the splits use.
+        folders: The folders that these are in.
+        maps: Whether the config loads class maps.
     """
-    used = {os.path.realpath(path) for path in used}
     ann_file = getattr(dataset, 'ann_file', '')
     listed = bool(ann_file) and Path(ann_file).is_file()
-    maps = _folders(dataset).get('seg_map_path')
+    map_folder = _folders(dataset).get('seg_map_path')
     suffix = getattr(dataset, 'seg_map_suffix', None)
-    if maps and suffix and not listed and Path(maps).is_dir():
-        for path in _walk(maps):
-            if path.endswith(suffix) and os.path.realpath(path) not in used:
+    if maps and map_folder and suffix and not listed and Path(map_folder).is_dir():
+        for path in _walk(map_folder):
+            if path.endswith(suffix) and os.path.normpath(path) not in used:
                 yield Fault('annotation-without-image', path)
 
     folder = _image_folder(dataset)
-    if not folder or not Path(folder).is_dir():
+    # A list of mmseg's is a split of a folder, as VOC's are.
+    if not folder or not Path(folder).is_dir() or (listed and suffix and hasattr(dataset, 'reduce_zero_label')):
         return
     suffixes = getattr(dataset, 'extensions', None) or getattr(dataset, 'img_suffix', None) or IMAGE_SUFFIXES
     suffixes = tuple(suffixes) if not isinstance(suffixes, str) else (suffixes,)
-    # Beside images that are used alone: a folder may hold other data sets too.
-    beside = {str(Path(path).parent) for path in used} | {os.path.realpath(folder)}
-    images = [
-        path
-        for path in _walk(folder)
-        if path.lower().endswith(suffixes) and str(Path(os.path.realpath(path)).parent) in beside
-    ]
-    rest = [path for path in images if os.path.realpath(path) not in used]
+    # Beside images that are used, and on top: a folder may hold other data sets too.
+    beside = {*folders, os.path.normpath(folder)}
+    paths = [os.path.normpath(path) for path in _walk(folder) if path.lower().endswith(suffixes)]
+    images = [path for path in paths if path.rpartition('/')[0] in beside]
+    rest = [path for path in images if path not in used]
     if listed and len(rest) > _OVERSIGHT * len(images):
         return
     for path in rest:
