@@ -232,7 +232,7 @@ def test_a_trace_is_right_at_every_size(kind: str, traced_at: tuple[int, int], g
 @pytest.mark.skipif(torch.__version__ < '2.5', reason='torch.export of dynamic sizes is unfinished there')
 @pytest.mark.parametrize('exported_at', [(224, 224), (97, 131)])
 def test_an_exported_program_is_right_at_every_size(exported_at: tuple[int, int]) -> None:
-    """From 33 pixels on: by PyTorch's rules, a last map one pixel wide, as smaller images have, is a graph of its own."""
+    """From 33 pixels on: for PyTorch, a last map one pixel wide, as smaller images have, is a graph of its own."""
     import torch.fx.experimental._config as config
 
     model = micro()
