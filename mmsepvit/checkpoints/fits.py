@@ -127,6 +127,12 @@ def _reason(state: dict, model: nn.Module, config: Config) -> str:
     lacking = sorted({key.split('.')[0] for key in model.state_dict()} - tops)
     if lacking:
         return f"it has {', '.join(sorted(tops))} but no {', '.join(lacking)}; another task's?"
+    differing = model.state_dict().keys() ^ state.keys()
+    if differing and all('.attn.psa_' in key or key.endswith('.window_token') for key in differing):
+        return (
+            'it was trained with another input_size, at which other blocks have several windows and so PSA; set '
+            "model.backbone.input_size to that of its training, or start from it by the backbone's init_cfg."
+        )
     return 'the sizes of its parts differ; use the config that it was trained with.'
 
 
