@@ -90,6 +90,10 @@ def _imagenet(split: str) -> dict[str, Any]:
     return {'data_root': f'{MINI_ROOT}/imagenet', 'split': split, 'data_prefix': '', 'ann_file': ''}
 
 
+def _imagenet_folder(split: str) -> dict[str, Any]:
+    return {'data_root': f'{MINI_ROOT}/imagenet', 'data_prefix': split, 'ann_file': ''}
+
+
 _REGIONS = ('sky', 'building', 'road')
 _ANIMALS = ('sheep', 'elephant', 'zebra')
 READERS = (
@@ -115,6 +119,7 @@ READERS = (
         },
     ),
     _Reader('mmpretrain.datasets', 'ImageNet', (), _imagenet),
+    _Reader('mmpretrain.datasets', 'CustomDataset', (), _imagenet_folder),  # last: ImageNet is one of it
 )
 
 
