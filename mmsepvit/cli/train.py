@@ -13,6 +13,7 @@ from ..configs.agreement import check_agreement
 from ..configs.preflight import check_parts
 from ..engine.checkpointing import checkpoint_activations, prefer_with_cp
 from ..engine.precision import DTYPES, set_precision
+from ..engine.starting import random_start
 from ..engine.stopping import TrainingStopped
 from ..errors import UserError
 from .command import Parser, launched_rank
@@ -103,4 +104,7 @@ def _train(args: argparse.Namespace) -> None:
     look_for_data(config, args.mini, ('train', 'val') if config.get('val_cfg') else ('train',))
     runner = build(config, notes + start.notes, start)
     checkpoint_activations(runner)
+    warning = random_start(runner.model, config)
+    if warning:
+        runner.logger.warning(warning)
     runner.train()
