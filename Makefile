@@ -36,7 +36,7 @@ help:
 	@echo 'make env       build the environment alone: .venv, or .venv-onedl'
 	@echo 'make lint      check the code with ruff and mypy; make format puts right what it can'
 	@echo 'make docs      build the site into site/, warnings as errors'
-	@echo 'make lock      bring requirements/*.lock up to requirements/*.in; UV_UPGRADE=1 takes the newest of the rest'
+	@echo 'make lock      bring requirements/*.lock up to requirements/*.in; UPGRADE=1 takes newer ones of the rest'
 	@echo 'make clean     remove what builds and tests left; environments, data/ and work_dirs/ stay'
 	@echo
 	@echo 'STACK=openmmlab | onedl     the packages to use (default: openmmlab, and onedl on Python 3.12 and newer)'
@@ -88,7 +88,8 @@ BUILD_ENV = $(if $(MMCV_CUDA),FORCE_CUDA=1 TORCH_CUDA_ARCH_LIST='$(MMCV_CUDA)',F
 
 %/ready: pyproject.toml | $(UV)
 	@echo 'building $(@D) from $(HOLDS)'
-	@$(UV) venv --quiet --clear --python '$(or $(REQUEST),$(RANGE))' $(@D)
+	@$(UV) venv --quiet --clear --python '$(or $(REQUEST),$(RANGE))' $(@D) || \
+		{ echo 'error: $(@D) needs Python $(RANGE): install one, or say where it is with PYTHON=' >&2; exit 1; }
 	@$(if $(MMCV),$(UV) pip install --dry-run --python $(@D) --no-deps $(KIND) $(MMCV) 2>&1 | \
 		grep -q 'Would download' || exit 0; $(CHECK_BUILD))
 	@$(BUILD_ENV) $(UV) pip sync --python $(@D) $(KIND) $(HOLDS) || \
@@ -107,7 +108,7 @@ define CHECK_BUILD
 	echo 'error: $(MMCV) is to be compiled for a GPU, and there is no nvcc: install the CUDA toolkit, or leave the' \
 		'GPU out with `make MMCV_CUDA= ...`' >&2; exit 1; }; \
 df -Pk . "$$($(UV) cache dir)" | awk 'NR > 1 && $$4 < 8000000 { print "error: " int($$4 / 1e6) " GB are free on " $$6 \
-	", and a new stack takes 8" >"/dev/stderr"; full = 1 } END { exit full }' || exit 1; \
+	", a new stack takes 8: make room, or set UV_CACHE_DIR" >"/dev/stderr"; full = 1 } END { exit full }' || exit 1; \
 echo '$(MMCV) is compiled, once for this Python: about 9 minutes on two cores'
 endef
 
@@ -119,7 +120,7 @@ endef
 	PIP_ROOT_USER_ACTION=ignore "$$python" -m pip install --quiet --require-hashes --no-deps --upgrade --target .uv -r $<
 	@touch $@
 
-LOCK = $(UV) pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock'
+LOCK = $(UV) pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 lock: | $(UV)
 	@$(LOCK) --python-version 3.9 requirements/openmmlab.in requirements/test.in -o requirements/openmmlab.lock
 	@$(LOCK) --python-version 3.10 requirements/onedl.in requirements/test.in -o requirements/onedl.lock

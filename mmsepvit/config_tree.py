@@ -16,7 +16,7 @@ def nodes(tree: Any, skip: Container[str] = ()) -> Iterator[dict]:
         yield node
 
 
-def named_nodes(tree: Any, path: str, skip: Container[str] = ()) -> Iterator[tuple[str, dict]]:
+def named_nodes(tree: Any, path: str, skip: Container[str] = ()) -> Iterator[tuple[str, Any]]:
     """Yields all dicts of a config's tree with their dotted paths, which begin with ``path``."""
     if isinstance(tree, Mapping):
         yield path, tree
@@ -29,7 +29,7 @@ def named_nodes(tree: Any, path: str, skip: Container[str] = ()) -> Iterator[tup
         yield from named_nodes(value, f'{path}.{key}', skip)
 
 
-def datasets_of(tree: Any, path: str = '', wrappers: bool = False) -> Iterator[tuple[str, dict]]:
+def datasets_of(tree: Any, path: str = '', wrappers: bool = False) -> Iterator[tuple[str, Any]]:
     """Yields the datasets that read files, from inside any wrappers (RepeatDataset, ConcatDataset and the like).
 
     Args:

@@ -340,6 +340,19 @@ def _runs(root: Path, split: str, turned: bool, counts: object) -> str:
     return edit_json(root, split, change)
 
 
+def coco_box_beside_a_turned_image(root: Path, split: str) -> str:
+    def change(content: dict) -> str:
+        box = content['annotations'][0]
+        image = next(i for i in content['images'] if i['id'] == box['image_id'])
+        width, height = image['width'], image['height']
+        place = [width - 9, 5, 8, 8] if width > height else [5, height - 9, 8, 8]
+        box.update(bbox=place, area=64)
+        spoil_image(root / f'{split}2017' / image['file_name'], 'turned')
+        return image['file_name']
+
+    return edit_json(root, split, change)
+
+
 def coco_runs_turned(root: Path, split: str) -> str:
     return _runs(root, split, True, None)
 
@@ -467,6 +480,7 @@ PLANTS = [
     (_image_plant('imagenet', 'thin'), 'tiny-image'),
     (_image_plant('ade', 'turned'), 'size-mismatch'),
     (_image_plant('coco', 'turned'), 'size-mismatch'),
+    (coco_box_beside_a_turned_image, 'size-mismatch'),
     (ade_annotation_empty, 'unreadable-annotation'),
     (ade_annotation_of_16_bits, 'class-id-range'),
     (ade_annotation_turned, 'size-mismatch'),

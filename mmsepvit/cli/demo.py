@@ -96,7 +96,8 @@ def _detection(run: Run) -> list[Figure]:
     truth = COCO(f'{MINI_ROOT}/coco/annotations/instances_val2017.json')
     classes = CocoDataset.METAINFO['classes']
     shown = _spread(run.predictions)
-    predicted, true = [], []
+    predicted: list[Any] = []
+    true: list[Any] = []
     for one in shown:
         found = one['pred_instances']
         kept = [i for i, score in enumerate(found['scores'].tolist()) if score >= _LEAST_SCORE]
@@ -134,7 +135,7 @@ def _classification(run: Run) -> list[Figure]:
     return [Figure('top-1 accuracy (%)', run.metrics['accuracy/top1'], 60.0, baselines)]
 
 
-_TASKS: dict[str, tuple[str, Callable[[Run], list[Figure]]]] = {
+TASKS: dict[str, tuple[str, Callable[[Run], list[Figure]]]] = {
     'seg': ('upernet_sepvit_t_ade20k', _segmentation),
     'det': ('mask_rcnn_sepvit_t_1x_coco', _detection),
     'cls': ('sepvit_t_imagenet', _classification),
@@ -154,7 +155,7 @@ def main(argv: list[str]) -> int:
         UserError: A training or a test failed; it has said why.
     """
     parser = Parser('demo.py', 'Trains and tests SepViT on mini data and shows the result.')
-    parser.add_argument('--task', choices=(*_TASKS, 'all'), default='seg', help='default: seg')
+    parser.add_argument('--task', choices=(*TASKS, 'all'), default='seg', help='default: seg')
     parser.add_argument('--out', default='work_dirs/demo', help='default: work_dirs/demo')
     args = parser.parse_args(argv)
     configs = config_folder()
@@ -165,37 +166,51 @@ def main(argv: list[str]) -> int:
     started = time.monotonic()
     console.print(f'Mini data in {MINI_ROOT} ...')
     make_mini_data()
-    tasks = list(_TASKS) if args.task == 'all' else [args.task]
+    tasks = list(TASKS) if args.task == 'all' else [args.task]
     folders = {task: Path(args.out) / task for task in tasks}
     figures = []
     for task in tasks:
-        name, evaluate = _TASKS[task]
-        run = _train_and_test(console, configs.parent / 'tools', configs / f'{name}.py', folders[task])
+        name, evaluate = TASKS[task]
+        run = _train_and_test(console, task, configs.parent / 'tools', configs / f'{name}.py', folders[task])
         figures += [(name, figure) for figure in evaluate(run)]
 
+    return show(console, figures, [folders[task] for task in tasks], time.monotonic() - started)
+
+
+def show(console: Console, figures: list[tuple[str, Figure]], folders: list[Path], seconds: float) -> int:
+    """Prints what was reached and where the pictures are.
+
+    Args:
+        console: Where to print.
+        figures: Names of configs and what was measured of them.
+        folders: Folders of the tasks, with pictures, and logs and checkpoints in ``train``.
+        seconds: How long all of it took.
+
+    Returns:
+        The exit code: 0, or 1 where a figure was not reached.
+    """
     console.print(_table(figures))
-    for task in tasks:
-        for picture in sorted(folders[task].glob('*.png')):
+    for folder in folders:
+        for picture in sorted(folder.glob('*.png')):
             console.print(f'  {picture.absolute()}')
-        console.print(f'  {(folders[task] / "train").absolute()}  (logs and checkpoints)')
-    minutes = (time.monotonic() - started) / 60
+        console.print(f'  {(folder / "train").absolute()}  (logs and checkpoints)')
     reached = all(figure.reached for _, figure in figures)
     verdict = 'All figures reached' if reached else 'NOT REACHED: see the table'
-    console.print(f'{verdict}, in {minutes:.1f} minutes.')
+    console.print(f'{verdict}, in {seconds / 60:.1f} minutes.')
     return 0 if reached else 1
 
 
-def _train_and_test(console: Console, tools: Path, config: Path, folder: Path) -> Run:
+def _train_and_test(console: Console, task: str, tools: Path, config: Path, folder: Path) -> Run:
     train, test = folder / 'train', folder / 'test'
     predictions = folder / 'predictions.pkl'
-    precision = ('--amp', 'bf16') if _bfloat16_is_faster() else ()
+    precision = ('--amp', 'bf16') if task == 'seg' and bfloat16_is_faster() else ()
     _call(console, tools / 'train.py', config, '--mini', *precision, '--work-dir', train)
     checkpoint = (train / 'last_checkpoint').read_text(encoding='utf-8').strip()
     _call(console, tools / 'test.py', config, checkpoint, '--mini', '--work-dir', test, '--out', predictions)
     return Run(read_history(train), read_metrics(test), read_predictions(predictions), folder)
 
 
-def _bfloat16_is_faster() -> bool:
+def bfloat16_is_faster() -> bool:
     """Whether this processor convolves faster in bfloat16, as those with instructions for it do."""
     images, convolution = torch.rand(4, 256, 24, 24), torch.nn.Conv2d(256, 256, 3)
     seconds = {}

@@ -37,7 +37,8 @@ def main(argv: list[str]) -> None:
     with redirect_stdout(sys.stderr):  # the packages' log writes to the standard output, where only the result belongs
         config = load_config(args.config)
         check_stack(config.default_scope)
-        apply_options(config, args.cfg_options)
+        for note in apply_options(config, args.cfg_options):
+            print(note)
         count = count_config(config, tuple(args.shape) if args.shape else None)
     if args.json:
         print(json.dumps({'config': args.config, **count.as_dict()}, indent=2))

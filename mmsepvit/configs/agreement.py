@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import chain
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
@@ -54,8 +55,8 @@ def _check_save_best(config: Config) -> None:
 
 
 def _may_report(metric: dict, name: str, scope: str) -> bool:
-    cls = built_class(metric, scope, METRICS)
-    if not (isinstance(cls, type) and issubclass(cls, BaseMetric) and cls.evaluate is BaseMetric.evaluate):
+    cls: Any = built_class(metric, scope, METRICS)
+    if getattr(cls, 'evaluate', None) is not BaseMetric.evaluate:
         return True  # whatever it is, it names its results by itself
     prefix = metric.get('prefix') or cls.default_prefix
     if prefix and not name.startswith(f'{prefix}/'):

@@ -66,7 +66,8 @@ def explain(error: BaseException) -> str | None:
 
 
 def _unregistered(error: BaseException, caller: FrameType) -> str | None:
-    registry, kind = caller.f_locals.get('registry'), caller.f_locals.get('obj_type')
+    registry: Any = caller.f_locals.get('registry')
+    kind = caller.f_locals.get('obj_type')
     if kind is None:
         if isinstance(error, KeyError) and 'must contain the key "type"' in str(error):
             group = ', '.join(map(str, caller.f_locals.get('cfg') or {}))

@@ -13,8 +13,8 @@ from mmengine.runner import Runner
 from ..errors import UserError, did_you_mean
 from .sources import config_path, load
 
-PACKAGES = ('mmseg', 'mmdet', 'mmpretrain')
-"""Packages that a config's ``default_scope`` may name."""
+PACKAGES = ('mmseg', 'mmdet', 'mmpretrain', 'mmpose', 'mmrotate')
+"""Packages that a config's ``default_scope`` may name; of the last two only swapped configs are trained."""
 
 
 def config_folder() -> Path | None:
@@ -34,7 +34,7 @@ def load_config(path: str) -> Config:
             'mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py'.
 
     Returns:
-        The config, its ``default_scope`` one of mmseg, mmdet and mmpretrain.
+        The config, its ``default_scope`` one of :data:`PACKAGES`.
 
     Raises:
         UserError: The file is missing, cannot be read or names no known package.
@@ -86,7 +86,7 @@ def apply_options(config: Config, options: Mapping[str, Any] | None) -> list[str
     Raises:
         UserError: A key leads through something that has no parts, or past the end of a list.
     """
-    notes = []
+    notes: list[str] = []
     for key, value in (options or {}).items():
         first, *rest = key.split('.')
         notes += _notes(config, key, value)
@@ -113,7 +113,7 @@ def _replaced(node: Any, parts: list[str], value: Any, key: str) -> Any:
     # None and a plain True or False open up: optim_wrapper.clip_grad.max_norm=1, compile.mode=max-autotune.
     if node is None or isinstance(node, bool):
         node = ConfigDict()
-    if not isinstance(node, Mapping):
+    if not isinstance(node, dict):
         raise UserError(f"--cfg-options {key}: '{where}' is {node!r}, which has no parts.")
     child = _replaced(node.get(part), rest, value, key)
     node[part] = child  # after everything that may be refused

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import OPTIMIZERS
 from torch import optim
 
 from ..config_tree import as_list, builds, datasets_of, limit_regions
 from ..datasets.mini import ensure_mini_data
+from ..errors import UserError
 from .mini_datasets import MINI_ROOT, read_mini_data
 from .mini_weights import leave_out_missing_weights
 
@@ -70,6 +71,8 @@ def apply_mini(config: Config) -> list[str]:
     Raises:
         UserError: The config has a dataset that no mini data can be made for.
     """
+    if config.default_scope not in SETTINGS:
+        raise UserError(f'--mini: there is no mini data for {config.default_scope}, only for {", ".join(SETTINGS)}.')
     settings = SETTINGS[config.default_scope]
     before = _loaders(deepcopy(config._cfg_dict))
     read_mini_data(config)
@@ -187,7 +190,7 @@ def _shorten_schedule(config: Config, settings: MiniSettings) -> None:
         optimizer.lr *= settings.batch_size / base_batch_size
     if base_batch_size:
         config.auto_scale_lr.base_batch_size = settings.batch_size
-    hooks = config.get('default_hooks') or {}
+    hooks = config.get('default_hooks') or ConfigDict()
     if hooks.get('checkpoint'):
         hooks.checkpoint.interval = settings.val_interval
     if hooks.get('logger'):

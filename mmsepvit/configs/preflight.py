@@ -66,7 +66,8 @@ def check_stack(scope: str) -> None:
         UserError: One is missing, or does not fit the others.
     """
     names = ['mmcv', 'mmcv.ops', scope]
-    names += [f'{scope}.{part}' for part in ('models', 'datasets', 'evaluation', 'engine')]
+    parts = ('models', 'datasets', 'evaluation', *(('engine',) if scope != 'mmrotate' else ()))  # it uses mmdet's
+    names += [f'{scope}.{part}' for part in parts]
     for name in names:
         try:
             # onedl's packages tell of every optional part that is not there, before any message of ours

@@ -7,26 +7,24 @@ nothing takes its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, wraps
-from pathlib import Path
 from traceback import walk_tb
 from typing import Any
 
 import torch
 from mmengine.dataset import DefaultSampler
-from mmengine.hooks import Hook
 from mmengine.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import BaseLoop
 from mmengine.structures import BaseDataElement
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ..config_tree import as_list, class_counts, nodes
 from ..datasets.naming import DataError, blame, describe, explain, locate, named_errors
 from ..errors import UserError
+from .left_out import WHY, LeftOut
 
-_WHY = ': '  # between a sample's files and what is wrong with it
 _HELP = 'tools/check_data.py CONFIG finds what is wrong with the data; --skip-bad N leaves up to N samples out.'
 
 
@@ -48,42 +46,6 @@ class LabelRange:
         counts = class_counts(model).values()
         ignored = {node['ignore_index'] for node in nodes(model) if isinstance(node.get('ignore_index'), int)}
         return cls(min(counts), frozenset({255} | ignored)) if counts else None
-
-
-class LeftOut:
-    """The samples that are left out, in a file that worker processes and ranks share.
-
-    Args:
-        path: The file; a line is a sample.
-        limit: How many samples may be left out.
-    """
-
-    def __init__(self, path: str | Path, limit: int) -> None:
-        self.path = Path(path)
-        self.limit = limit
-
-    def lines(self) -> dict[str, str]:
-        """What was left out, in order: the sample, and the line that says why."""
-        lines = self.path.read_text(encoding='utf-8').splitlines() if self.path.exists() else []
-        found: dict[str, str] = {}
-        for line in lines:  # two processes may have met the same one at once, and say different addresses
-            found.setdefault(line.partition(_WHY)[0], line)
-        return found
-
-    def add(self, error: DataError) -> None:
-        """Leaves the sample of an error out.
-
-        Raises:
-            DataError: As many as may be left out are.
-        """
-        line = str(error).splitlines()[0]
-        known = self.lines()
-        if line.partition(_WHY)[0] in known:
-            return
-        if len(known) >= self.limit:
-            raise DataError(f'{line}\n--skip-bad {self.limit}: {len(known)} were left out before, see {self.path}.')
-        with self.path.open('a', encoding='utf-8') as file:
-            file.write(f'{line}\n')
 
 
 class GuardedDataset(Dataset):
@@ -122,10 +84,10 @@ class GuardedDataset(Dataset):
             sample = self.dataset[index]
         except Exception as error:
             where = describe(*(blame(error) or locate(self.dataset, index)))
-            raise DataError(f'{where}{_WHY}{explain(error)}\n{_HELP}') from error
+            raise DataError(f'{where}{WHY}{explain(error)}\n{_HELP}') from error
         problem = self._problem(sample, index)
         if problem:
-            raise DataError(f'{describe(*locate(self.dataset, index))}{_WHY}{problem}\n{_HELP}')
+            raise DataError(f'{describe(*locate(self.dataset, index))}{WHY}{problem}\n{_HELP}')
         return sample
 
     def __getitem__(self, index: int) -> Any:
@@ -226,28 +188,6 @@ def collate_guarded(samples: list, collate: Callable[[list], Any]) -> Any:
         raise DataError(f'{_images(samples)} make no batch: {explain(error)}\n{_HELP}') from error
 
 
-class NonEmptyBatches:
-    """A dataloader without the batches of which every sample was left out.
-
-    Args:
-        loader: The dataloader, whose everything else it has.
-    """
-
-    def __init__(self, loader: DataLoader) -> None:
-        self.loader = loader
-
-    def __iter__(self) -> Iterator:
-        return (batch for batch in self.loader if batch is not None)
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == 'loader':  # as in GuardedDataset
-            raise AttributeError(name)
-        return getattr(self.loader, name)
-
-
 def guarded_collate(dataloader: dict) -> dict:
     """The ``collate_fn`` of a dataloader's config, guarded."""
     collate = dataloader.get('collate_fn') or {'type': 'pseudo_collate'}
@@ -298,7 +238,7 @@ def guard_metrics(loop: BaseLoop, evaluator: Any) -> None:
             read = any('pycocotools' in frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__))
             if not files or not read:
                 raise
-            raise DataError(f"metric, annotation file '{', '.join(files)}'{_WHY}{explain(error)}\n{_HELP}") from error
+            raise DataError(f"metric, annotation file '{', '.join(files)}'{WHY}{explain(error)}\n{_HELP}") from error
 
     loop.evaluator.evaluate = guarded
 
@@ -322,34 +262,6 @@ def name_batches(loop: BaseLoop) -> None:
             raise
 
     loop.run_iter = named
-
-
-class LeftOutHook(Hook):
-    """Logs every sample that is left out, once, and their number at the end.
-
-    Args:
-        left_out: Where they are noted.
-    """
-
-    def __init__(self, left_out: LeftOut) -> None:
-        self.left_out = left_out
-        self._size = 0
-        self._count = 0
-
-    def _after_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        size = self.left_out.path.stat().st_size if self.left_out.path.exists() else 0
-        if size == self._size:
-            return
-        self._size = size
-        lines = list(self.left_out.lines().values())
-        for line in lines[self._count :]:
-            runner.logger.warning(f'left out: {line}')
-        self._count = len(lines)
-
-    def after_run(self, runner: Runner) -> None:
-        self._after_iter(runner)
-        if self._count:
-            runner.logger.warning(f'--skip-bad: {self._count} samples were left out, see {self.left_out.path}')
 
 
 def _size(shape: Any) -> str:

@@ -35,5 +35,5 @@ def compile_backbones(model: nn.Module, training: bool, **options: object) -> in
 
     backbones = [module for module in model.modules() if isinstance(module, SepViT)]
     for backbone in backbones:
-        backbone.forward = MethodType(forward, backbone)  # bound, so that a copy (of EMA, say) gets its own
+        backbone.forward = MethodType(forward, backbone)  # type: ignore[method-assign] # bound, so that a copy (of EMA, say) gets its own
     return len(backbones)

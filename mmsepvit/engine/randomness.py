@@ -24,7 +24,8 @@ from torch.utils.data import Dataset, Sampler
 
 from ..datasets.naming import DataError
 from ..registry import HOOKS
-from .bad_data import GuardedDataset, LabelRange, LeftOut, guarded_collate
+from .bad_data import GuardedDataset, LabelRange, guarded_collate
+from .left_out import LeftOut
 
 _SAMPLE, _STEP, _REPLACEMENT = 0, 1, 2  # keep the families of seeds apart
 _ATTEMPTS = 100  # of finding a sample in place of one that is left out

@@ -21,8 +21,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..config_tree import builds, replace_sync_bn
 from ..errors import UserError
-from .bad_data import LabelRange, LeftOut, LeftOutHook, NonEmptyBatches, guard_metrics, guarded_dataloader, name_batches
+from .bad_data import LabelRange, guard_metrics, guarded_dataloader, name_batches
 from .compiling import compile_backbones
+from .left_out import LeftOut, LeftOutHook, NonEmptyBatches
 from .non_finite import NonFiniteHook
 from .randomness import SeedStepHook, seeded_dataloader
 from .resuming import AlreadyAdvanced, Plan, count_from, without_first_batches
@@ -37,6 +38,7 @@ class _Repeatable:
     """``meta`` of the checkpoint to resume from."""
 
     _left_out: LeftOut | None = None
+    _train_dataloader: Any
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop over a seeded dataloader that begins where the resumed checkpoint stands."""

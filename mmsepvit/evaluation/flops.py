@@ -14,7 +14,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import UserError
 from ..models import SepViT
-from ..models.attention import SeparableAttention
 
 DEFAULT_SHAPES = {'mmpretrain': (224, 224), 'mmseg': (512, 2048), 'mmdet': (800, 1280)}
 """Height and width at which the paper counts, by the config's ``default_scope``."""
@@ -107,11 +106,9 @@ def count_config(config: Config, shape: tuple[int, int] | None = None) -> ModelC
     Raises:
         UserError: The model has parts of another kind, or they do not fit together at this shape.
     """
-    height, width = shape or DEFAULT_SHAPES[config.default_scope]
+    height, width = shape or DEFAULT_SHAPES.get(config.default_scope, (512, 512))
     with DefaultScope.overwrite_default_scope(config.default_scope):
-        model = MODELS.build(config.model)
-    # Not built on the meta device at once: most backbones of the packages read numbers out of tensors while built.
-    model.to('meta').eval().requires_grad_(False)
+        model = _build(config.model).eval().requires_grad_(False)
     for module in model.modules():
         # PyTorch turns a linear layer with frozen weights into a batched product where its input is not contiguous, and
         # that would be counted as attention. Of the rest none is trainable, which torch 2.11's counter needs here.
@@ -119,9 +116,6 @@ def count_config(config: Config, shape: tuple[int, int] | None = None) -> ModelC
             module.requires_grad_(True)
     parts = _parts(model)
     full = {name: Count(params=_num_params(part)) for name, part in parts.items()}
-
-    if isinstance(model.backbone, SepViT):
-        _count_what_is_left_out(model.backbone, full)
 
     def run(name: str, inputs: Any) -> Any:
         with FlopCounterMode(display=False) as counter:
@@ -142,27 +136,13 @@ def count_config(config: Config, shape: tuple[int, int] | None = None) -> ModelC
     return ModelCount((height, width), full, _as_the_paper_counts(full, model, config.default_scope))
 
 
-def _count_what_is_left_out(backbone: SepViT, full: dict[str, Count]) -> None:
-    """Counts what the architecture has and the backbone leaves out in inference.
-
-    Queries, keys and values of what pads the windows and of a token of zeros are the same everywhere, so it computes
-    them once; and PSA of one window alone has a weight of 1, whatever its token.
-    """
-
-    def add(rows: int, channels: int) -> None:
-        full['backbone'] += Count(linear=rows * 3 * channels**2)
-
-    def add_windows(attention: SeparableAttention, args: tuple[Tensor, ...]) -> None:
-        b, rows, columns, t, c = args[0].shape
-        add(b * rows * columns * t, c)
-        if attention.use_psa and rows == columns == 1:
-            full['backbone'] += Count(linear=b * 2 * c**2, attention=b * t * c)  # of the token, and of t - 1 pixels
-
-    for module in backbone.modules():
-        if isinstance(module, SeparableAttention):
-            channels = module.dsa_qkv.in_features
-            module.dsa_qkv.register_forward_pre_hook(lambda _, args, c=channels: add(-(args[0].numel() // c), c))
-            module.register_forward_pre_hook(add_windows)
+def _build(config: dict) -> nn.Module:
+    """A model on the meta device, whose parameters have shapes and no numbers."""
+    try:
+        with torch.device('meta'):
+            return MODELS.build(config)
+    except (RuntimeError, NotImplementedError):  # it reads numbers out of tensors while it is built
+        return MODELS.build(config).to('meta')
 
 
 def _num_bands(backbone: nn.Module) -> int:

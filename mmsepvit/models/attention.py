@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from .windows import to_map, to_windows
+from .windows import merge, to_map, to_windows
 
 # The CPU kernel of torch 2.1 writes beyond its buffers in the backward pass in bfloat16 with several threads and some
 # lengths, 197 among them (pytorch/pytorch#132871); that of 2.11 does not.
@@ -95,8 +95,7 @@ class SeparableAttention(nn.Module):
 
         self.norm = nn.LayerNorm(channels, eps=1e-6)
         self.dsa_qkv = nn.Linear(channels, 3 * channels)
-        has_token = use_psa and token_grid is not None
-        self.window_token = nn.Parameter(torch.zeros(*token_grid, channels)) if has_token else None
+        self.window_token = nn.Parameter(torch.zeros(*token_grid, channels)) if use_psa and token_grid else None
         if use_psa:
             self.psa_norm = nn.LayerNorm(channels, eps=1e-5)
             self.psa_qk = nn.Linear(channels, 2 * channels)
@@ -113,7 +112,7 @@ class SeparableAttention(nn.Module):
         windows = self.depthwise(self.norm(windows))
         if self.use_psa:
             windows = self.pointwise(*windows.split((1, m * m), dim=3))
-        x = to_map(windows, m, size).flatten(3).contiguous()  # (B, H, W, C)
+        x = to_map(windows, m, size).flatten(3)  # (B, H, W, C)
         return self.proj_drop(self.proj(x))
 
     def tokens(self, windows: Tensor) -> Tensor:
@@ -154,11 +153,13 @@ class SeparableAttention(nn.Module):
         b, nh, nw, p, c = z.shape
         n, heads, d = nh * nw, self.num_heads, c // self.num_heads
         # Tokens are copied: for a view of them, the backward pass would keep the windows whole.
-        qk = self.psa_qk(F.gelu(self.psa_norm(token.contiguous()))).view(b, n, 2, heads, d)
-        q, k = qk.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, d)
-        z = z.reshape(b, n, p, heads, d).permute(0, 3, 1, 2, 4).reshape(b, heads, n, p * d)
-        weight = (q * d**-0.5 @ k.transpose(-2, -1)).softmax(dim=-1)  # (B, heads, N, N)
-        z = F.dropout(weight, self._attn_drop()) @ z + z
+        token = merge(token, b, n, c)
+        qk = self.psa_qk(F.gelu(self.psa_norm(token))).view(b, n, 2, heads, d)
+        q, k = merge(qk.permute(2, 0, 3, 1, 4), 2, b * heads, n, d).unbind(0)  # each (B*heads, N, d)
+        weight = torch.bmm(q * d**-0.5, k.transpose(1, 2)).softmax(dim=-1)  # (B*heads, N, N)
+        z = z.view(b, nh, nw, p, heads, d).permute(0, 4, 1, 2, 3, 5)  # (B, heads, Nh, Nw, M*M, d)
+        z = merge(z, b * heads, n, p * d)
+        z = z + torch.bmm(F.dropout(weight, self._attn_drop()), z)
         return z.view(b, heads, nh, nw, p, d).permute(0, 2, 3, 4, 1, 5)
 
     def _attn_drop(self) -> float:

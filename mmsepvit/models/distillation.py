@@ -206,7 +206,7 @@ class FeatureDistillation(BaseModel):
             scores = self.head(maps[-1].mean(dim=(2, 3)))
             divergence = F.kl_div(
                 F.log_softmax(scores.float() / temperature, dim=1),
-                F.log_softmax(targets.logits.float() / temperature, dim=1),
+                F.log_softmax(targets.logits.float() / temperature, dim=1),  # type: ignore[union-attr]
                 reduction='batchmean',
                 log_target=True,
             )

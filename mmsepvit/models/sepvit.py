@@ -282,7 +282,8 @@ class SepViT(BaseModule):
             x = stage(x)
             if i in self.out_indices:
                 x = getattr(self, f'norm{i}')(x)  # what goes out also goes on to the next stage, as published
-                outs[i] = x.permute(0, 3, 1, 2).contiguous()  # heads of mmdet and mmcv's ops rely on it
+                # mmcv's operators need it contiguous.
+                outs[i] = x.permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)
         return tuple(outs[i] for i in self.out_indices)
 
     def train(self, mode: bool = True) -> SepViT:

@@ -1,11 +1,13 @@
 """Windows in PyTorch's plain operators: a map is cut into windows, windows are joined to a map.
 
 Nothing here depends on the values of sizes: no branch asks whether a map has to be padded, so that a trace or an
-exported graph which was made at one size is right at every other.
+exported graph which was made at one size is right at every other. For the same reason `merge` copies before it views:
+a reshape asks whether strides make the copy needless, and a compiler would bind the graph to the answer.
 """
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
@@ -13,6 +15,11 @@ from torch import Tensor
 def count_windows(length: int, window_size: int) -> int:
     """Number of windows that a side of a map takes: ceil(length / window_size)."""
     return (length + window_size - 1) // window_size
+
+
+def merge(x: Tensor, *shape: int) -> Tensor:
+    """``x.reshape(shape)`` of a tensor whose dimensions were permuted, always through a copy."""
+    return x.clone(memory_format=torch.contiguous_format).view(shape)
 
 
 def to_windows(x: Tensor, window_size: int) -> Tensor:
@@ -30,7 +37,7 @@ def to_windows(x: Tensor, window_size: int) -> Tensor:
     nh, nw = count_windows(h, m), count_windows(w, m)
     x = F.pad(x, (0, 0, 0, nw * m - w, 0, nh * m - h))  # (B, Nh*M, Nw*M, C)
     x = x.view(b, nh, m, nw, m, c).transpose(2, 3)  # (B, Nh, Nw, M, M, C)
-    return x.reshape(b, nh, nw, m * m, c)
+    return merge(x, b, nh, nw, m * m, c)
 
 
 def to_map(windows: Tensor, window_size: int, size: tuple[int, int]) -> Tensor:
@@ -42,9 +49,10 @@ def to_map(windows: Tensor, window_size: int, size: tuple[int, int]) -> Tensor:
         size: Height and width (H, W) of the map in pixels.
 
     Returns:
-        Map (B, H, W, ...).
+        Map (B, H, W, ...), contiguous.
     """
     b, nh, nw, _, *rest = windows.shape
     m = window_size
     x = windows.view(b, nh, nw, m, m, *rest).transpose(2, 3)  # (B, Nh, M, Nw, M, ...)
-    return x.reshape(b, nh * m, nw * m, *rest)[:, : size[0], : size[1]]
+    x = merge(x, b, nh * m, nw * m, *rest)
+    return x[:, : size[0], : size[1]].clone(memory_format=torch.contiguous_format)

@@ -17,7 +17,8 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
 from mmsepvit.datasets.naming import DataError
-from mmsepvit.engine.bad_data import GuardedDataset, LeftOut, NonEmptyBatches, guarded_dataloader
+from mmsepvit.engine.bad_data import GuardedDataset, guarded_dataloader
+from mmsepvit.engine.left_out import LeftOut, NonEmptyBatches
 from mmsepvit.engine.randomness import DrawnIndex, SeededDataset, seeded_dataloader
 
 BAD = ('2.jpg', '5.jpg')
@@ -155,6 +156,7 @@ ENDS_A_RUN = [
     (planted.ade_sizes_differ, 'val'),
     (planted.ade_class_151, 'train'),
     (planted.coco_mask_missing, 'train'),
+    (planted.coco_box_beside_a_turned_image, 'train'),  # the losses would be NaN
     (planted.coco_polygon_of_two_points, 'val'),  # which pycocotools finds when the results are there
     (planted.coco_json_truncated, 'val'),
     (planted.imagenet_label_1000, 'train'),

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import DATASETS, init_default_scope
+from torch.optim import AdamW
 
 from mmsepvit.configs.load import load_config
 from mmsepvit.configs.mini import SETTINGS, apply_mini
+from mmsepvit.datasets.mini import Counts
+from mmsepvit.errors import UserError
 
 CONFIGS = sorted((Path(__file__).parents[2] / 'configs').glob('*.py'))
 
@@ -42,11 +46,9 @@ def test_model_losses_and_evaluators_stay(pair: tuple[Config, Config]) -> None:
         key: value for key, value in after.items() if key not in size
     }
     for evaluator in ('val_evaluator', 'test_evaluator'):
-        before = leaves(config[evaluator])
-        before.pop(('ann_file',), None)
-        after = leaves(mini[evaluator])
-        after.pop(('ann_file',), None)
-        assert before == after
+        before, after = leaves(config[evaluator]), leaves(mini[evaluator])
+        assert before.keys() == after.keys()
+        assert {key for key in before if before[key] != after[key]} <= {('ann_file',)}
 
 
 def test_pipelines_keep_their_steps(pair: tuple[Config, Config]) -> None:
@@ -70,6 +72,14 @@ def test_all_data_is_mini_data(pair: tuple[Config, Config]) -> None:
     assert len(paths) >= 3
     assert all(path.startswith('data/mini/') for path in paths)
     assert not any(path.startswith('data/mini/mini') for path in paths)
+
+
+def test_a_config_is_at_one_with_itself(pair: tuple[Config, Config]) -> None:
+    """What stands at the top is what the dataloaders have, as in the config itself."""
+    _, mini = pair
+    assert mini.train_pipeline == mini.train_dataloader.dataset.pipeline
+    assert mini.test_pipeline == mini.val_dataloader.dataset.pipeline == mini.test_dataloader.dataset.pipeline
+    assert mini.data_root == mini.train_dataloader.dataset.data_root
 
 
 def test_no_large_number_is_left(pair: tuple[Config, Config]) -> None:
@@ -143,3 +153,94 @@ def test_dense_queries_find_enough_pixels() -> None:
     choice = next(s for s in mini.train_dataloader.dataset.pipeline if s.type == 'RandomChoice')
     side = min(size for scale in choice.transforms[0][0].scales for size in scale)
     assert sum(ceil(side / stride) ** 2 for stride in (8, 16, 32, 64)) >= mini.model.num_queries == 900
+
+
+# Dataset classes of configs that packages ship, and how many pictures of the mini data they read for training.
+SHIPPED = {
+    'mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb2-40k_cityscapes-512x1024.py': 1,
+    'mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb4-20k_voc12aug-512x512.py': 2,  # two lists in a ConcatDataset
+    'mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py': 6,  # the same, three times in a RepeatDataset
+    'mmdet::yolox/yolox_tiny_8xb8-300e_coco.py': 1,  # in a MultiImageMixDataset
+    'mmpretrain::resnet/resnet50_8xb32_in1k.py': 1,
+}
+
+
+@pytest.mark.parametrize('name', SHIPPED)
+def test_whatever_class_a_config_names(name: str, in_mini_root: Path) -> None:
+    mini = load_config(name)
+    apply_mini(mini)
+    init_default_scope(mini.default_scope)
+    for split, count in (('train', Counts().train), ('val', Counts().val)):
+        dataset = DATASETS.build(mini[f'{split}_dataloader'].dataset)
+        if mini.default_scope == 'mmpretrain':
+            count = {'train': 8 * Counts().class_train, 'val': 8 * Counts().class_val}[split]
+        # Detectors leave out images without an object in training.
+        assert 0.75 * count * (SHIPPED[name] if split == 'train' else 1) <= len(dataset)
+        assert len(dataset) <= count * SHIPPED[name]
+        assert min(dataset[0]['inputs'].shape[1:]) > 16
+
+
+@pytest.mark.parametrize(
+    ('name', 'words'),
+    [
+        ('mmpretrain::resnet/resnet18_8xb16_cifar10.py', 'CIFAR10 (train_dataloader.dataset)'),
+        (
+            'mmdet::lvis/mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1.py',
+            'LVISV1Dataset (train_dataloader.dataset.dataset)',
+        ),
+        ('mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb4-40k_pascal-context-480x480.py', 'PascalContextDataset'),
+    ],
+)
+def test_what_cannot_be_made_is_said_in_a_line(name: str, words: str) -> None:
+    mini = load_config(name)
+    with pytest.raises(UserError) as caught:
+        apply_mini(mini)
+    assert words in str(caught.value)
+    assert 'CocoDataset' in str(caught.value)
+    assert '\n' not in str(caught.value)
+
+
+@pytest.fixture
+def upernet() -> Config:
+    return load_config(str(CONFIGS[0].with_name('upernet_sepvit_t_ade20k.py')))
+
+
+@pytest.mark.parametrize('spelling', ['ADE20KDataset', 'mmseg.ADE20KDataset', 'class', 'subclass'])
+def test_a_class_is_known_however_it_is_named(spelling: str, upernet: Config, in_mini_root: Path) -> None:
+    from mmseg.datasets import ADE20KDataset
+
+    class Renamed(ADE20KDataset):
+        """Reads what its parent reads."""
+
+    kind: Any = {'class': ADE20KDataset, 'subclass': Renamed}.get(spelling, spelling)
+    for loader in (upernet.train_dataloader, upernet.val_dataloader, upernet.test_dataloader):
+        loader.dataset.update(type=kind, data_root='/my/own/disk', data_prefix={'img_path': 'a', 'seg_map_path': 'b'})
+    apply_mini(upernet)
+    init_default_scope('mmseg')
+    assert len(DATASETS.build(upernet.train_dataloader.dataset)) == Counts().train
+    assert len(DATASETS.build(upernet.val_dataloader.dataset)) == Counts().val
+
+
+def test_own_ways_of_reading_and_own_classes_are_refused(upernet: Config) -> None:
+    from mmseg.datasets import ADE20KDataset
+
+    class Mine(ADE20KDataset):
+        """Reads other files."""
+
+        def load_data_list(self) -> list[dict]:
+            return []
+
+    own = copy.deepcopy(upernet)
+    own.train_dataloader.dataset.type = Mine
+    with pytest.raises(UserError, match='makes no data that Mine'):
+        apply_mini(own)
+    upernet.train_dataloader.dataset.metainfo = {'classes': ('bolt', 'nut')}
+    with pytest.raises(UserError, match=r'train_dataloader\.dataset\.metainfo asks for others'):
+        apply_mini(upernet)
+
+
+@pytest.mark.parametrize('kind', ['AdamW', 'torch.optim.AdamW', AdamW])
+def test_the_rate_of_an_adam(kind: Any, upernet: Config) -> None:
+    upernet.optim_wrapper.optimizer.type = kind
+    apply_mini(upernet)
+    assert upernet.optim_wrapper.optimizer.lr == SETTINGS['mmseg'].lr

@@ -217,11 +217,11 @@ def test_a_run_is_repeated_by_the_seed_in_its_log(in_mini_root: Path, tmp_path: 
         train([small_config('seg'), '--mini', '--work-dir', str(folder), *arguments, '--cfg-options', *options])
         return folder
 
-    first, other = run('first'), run('other')
+    first = run('first')
     seed = re.search(r'--seed (\d+)', next(first.glob('*/*.log')).read_text())[1]
-    again = run('again', '--seed', seed)
-    assert all(torch.equal(value, weights(again)[name]) for name, value in weights(first).items())
-    assert any(not torch.equal(value, weights(other)[name]) for name, value in weights(first).items())
+    assert int(seed) > 0  # drawn from 2**31
+    again = weights(run('again', '--seed', seed))
+    assert all(torch.equal(value, again[name]) for name, value in weights(first).items())
 
 
 @pytest.mark.parametrize(

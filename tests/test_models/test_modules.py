@@ -227,3 +227,23 @@ def test_a_trace_is_right_at_every_size(kind: str, traced_at: tuple[int, int], g
                 images = torch.rand(batch, 3, *size, dtype=torch.float64)
                 for got, want in zip(traced(images), model(images)):
                     torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.skipif(torch.__version__ < '2.5', reason='torch.export of dynamic sizes is unfinished there')
+@pytest.mark.parametrize('exported_at', [(224, 224), (97, 131)])
+def test_an_exported_program_is_right_at_every_size(exported_at: tuple[int, int]) -> None:
+    """From 33 pixels on: for PyTorch, a last map one pixel wide, as smaller images have, is a graph of its own."""
+    import torch.fx.experimental._config as config
+
+    model = micro()
+    batch, height, width = torch.export.Dim('batch'), torch.export.Dim('h', min=33), torch.export.Dim('w', min=33)
+    with config.patch(backed_size_oblivious=True):
+        images = torch.rand(2, 3, *exported_at, dtype=torch.float64)
+        program = torch.export.export(model, (images,), dynamic_shapes=({0: batch, 2: height, 3: width},))
+    # PyTorch's convolution adds a guard on batches above 1 that nothing in the graph depends on.
+    program = program.module(check_guards=False)
+    for size in ((33, 33), (97, 131), (64, 300), (448, 40)):
+        for batch_size in (1, 3):
+            images = torch.rand(batch_size, 3, *size, dtype=torch.float64)
+            for got, want in zip(program(images), model(images)):
+                torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)

@@ -9,8 +9,11 @@ from dozen import DOZEN
 from mmsepvit.configs.swap import load, swap
 from mmsepvit.models import SepViT
 
+# One of each package by default, of different ways to read the maps: a pyramid, two levels, the last one.
+_QUICK = ('one-stage', 'DeepLabV3+', 'classifier')
 
-@pytest.mark.parametrize('style', DOZEN)
+
+@pytest.mark.parametrize('style', [s if s in _QUICK else pytest.param(s, marks=pytest.mark.slow) for s in DOZEN])
 def test_trains_and_predicts(style: str) -> None:
     config = load(DOZEN[style])
     before = config.to_dict()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -84,6 +84,14 @@ def test_a_failure_counts_before_a_success(tmp_path: Path) -> None:
     assert folder_kind(found[2:]) == 'fails'
     assert summary(found) == {'mmseg': {'works': 1, 'fails': 1}}
     assert 'a \\| b' in markdown(found, {'torch': '2'}, 'lite')
-    write(found, tmp_path, {'torch': '2'}, 'lite')
-    data = json.loads((tmp_path / 'swap_matrix.json').read_text())
-    assert [c['config'] for c in data['configs']] == ['ann/a.py', 'ann/b.py', 'fcn/a.py', 'fcn/b.py']
+    write(found, tmp_path / 'docs' / 'page.md', {'torch': '2'}, 'lite')
+    assert '| ann | works | 1 of 2 |' in (tmp_path / 'docs' / 'page.md').read_text()
+
+
+def test_the_page_names_no_folder_of_this_machine() -> None:
+    message = (
+        "config 'mmdet::a/b.py' cannot be read: No such file: '/home/me/.venv/lib/python3.11/site-packages/mmdet/a.py'"
+    )
+    assert matrix._without_paths(message) == "config 'mmdet::a/b.py' cannot be read: No such file: 'mmdet/a.py'"
+    page = (Path(__file__).parents[2] / 'docs' / 'swap_matrix.md').read_text()
+    assert not re.search(r'/(home|root|work|usr)/|site-packages', page)

@@ -34,7 +34,7 @@ class Algorithm:
 
 
 _DETECTION = ('train_cfg.max_epochs=4', 'train_cfg.val_interval=4')
-_SEGMENTATION = ('train_cfg.max_iters=140', 'train_cfg.val_interval=140')
+_SEGMENTATION = ('train_cfg.max_iters=160', 'train_cfg.val_interval=160')
 ALGORITHMS = {
     'DeepLabV3+': Algorithm(
         'mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb4-80k_ade20k-512x512', ('mIoU',), _SEGMENTATION

@@ -59,9 +59,8 @@ def is_a(node: Any, *names: str, registry: Registry = MODELS) -> bool:
 def takes(node: Any, argument: str, registry: Registry = MODELS) -> bool:
     """Whether the class that a dict builds names this argument in its constructor or in that of a base."""
     cls = built_class(node, None, registry)
-    return inspect.isclass(cls) and any(
-        argument in inspect.signature(base.__init__).parameters for base in cls.__mro__ if '__init__' in vars(base)
-    )
+    constructors = (vars(base).get('__init__') for base in cls.__mro__) if inspect.isclass(cls) else ()
+    return any(argument in inspect.signature(each).parameters for each in constructors if each is not None)
 
 
 def package_of(model: Any) -> str | None:

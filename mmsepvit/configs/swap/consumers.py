@@ -115,7 +115,7 @@ def align_object_context(heads: Sequence[dict], widths: Widths) -> bool:
     done = False
     for head, following in zip(heads, heads[1:]):
         index, wanted = head.get('in_index'), following.get('in_index')
-        if is_a(following, 'mmseg.OCRHead') and isinstance(index, int) and index != wanted:
+        if is_a(following, 'mmseg.OCRHead') and wanted is not None and isinstance(index, int) and index != wanted:
             head.update(in_index=wanted, in_channels=widths[wanted])
             done = True
     return done

@@ -55,7 +55,7 @@ def keep_layer_decay(config: dict) -> list[str]:
         Notes for the reader.
     """
     wrapper = config.get('optim_wrapper')
-    if not has_layer_decay(wrapper):
+    if wrapper is None or not has_layer_decay(wrapper):
         return []
     name = type_name({'type': wrapper['constructor']})
     paramwise = wrapper.setdefault('paramwise_cfg', {})

@@ -71,14 +71,16 @@ def count_price(
     try:
         with quiet():
             models = [with_total(count_config(_buildable(config), shape).full)['model'] for config in (old, new)]
-        return Price('model', shape, *zip(*((m.params, m.macs) for m in models)), strides)
+        params, macs = zip(*((m.params, m.macs) for m in models))
+        return Price('model', shape, params, macs, strides)
     except Exception:  # of another structure, or with an operator that cannot run without data
         pass
     try:
         counts = [_count_backbone(backbone, shape) for backbone in backbones]
     except Exception:  # a backbone that takes one size only, say
         return None
-    return Price('backbone', shape, *zip(*counts), strides)
+    params, macs = zip(*counts)
+    return Price('backbone', shape, params, macs, strides)
 
 
 def _buildable(config: Config) -> Config:

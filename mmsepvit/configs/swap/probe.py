@@ -110,7 +110,7 @@ def _built_for(backbone: dict) -> tuple[int, int]:
     size = next((backbone[key] for key in _SIZE_KEYS if key in backbone), None)
     cls = built_class(backbone, None, MODELS)
     for base in cls.__mro__ if size is None and inspect.isclass(cls) else ():
-        parameters = inspect.signature(base.__init__).parameters
+        parameters = inspect.signature(base.__init__).parameters  # type: ignore[misc]
         size = next((parameters[key].default for key in _SIZE_KEYS if key in parameters), None)
         if size is not None:
             break

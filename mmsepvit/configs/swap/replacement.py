@@ -158,7 +158,7 @@ class Replacement:
         head = self.site.owner.get('head')
         linear = _LINEAR_HEADS.get(type_name(head))
         classes = self.site.backbone.get('num_classes')
-        if linear and classes:
+        if head and linear and classes:
             head.update(type=linear, num_classes=classes, in_channels=self.old[-1].channels)
             self.notes.append(f'the head is a {linear} now: the old backbone held the classifier')
 

@@ -108,6 +108,7 @@ def swap(
         raise SwapError('weights and arguments of another backbone than SepViT stand in its own config')
     _import_packages(config)
     with DefaultScope.overwrite_default_scope(config.get('default_scope')):
+        new: NewBackbone
         if backbone is None:
             new = NewSepViT(arch, backbone_args, pretrained_init(pretrained) if pretrained else None)
         else:
@@ -154,11 +155,10 @@ def _fit_training(
 ) -> list[str]:
     """Sets the recipe where it is asked for, else keeps the config's own as far as it can be; returns notes."""
     first = replacements[0]
-    is_sepvit = isinstance(new, NewSepViT)
-    if recipe == 'sepvit' and not is_sepvit:
+    if recipe == 'sepvit' and not isinstance(new, NewSepViT):
         raise SwapError(f"recipe='sepvit' is not that of {new.name}: use recipe='keep'")
     is_frozen = all(r.is_frozen for r in replacements)
-    if not wants_recipe(config, recipe if is_sepvit else 'keep', is_frozen):
+    if not isinstance(new, NewSepViT) or not wants_recipe(config, recipe, is_frozen):
         return keep_layer_decay(config)
     rate, notes = set_recipe(config, first.site.owner, first.task, new.arch, filename)
     for backbone in (r.new_backbone for r in replacements if not r.is_frozen):

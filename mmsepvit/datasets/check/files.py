@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,22 +52,22 @@ def empty_class_folders(dataset: Any) -> Iterator[Fault]:
             yield Fault('empty-class-folder', entry.path)
 
 
-def unused(dataset: Any, used: Iterable[str], maps: bool) -> Iterator[Fault]:
+def unused(dataset: Any, used: set[str], folders: set[str], maps: bool) -> Iterator[Fault]:
     """Images and annotations in a dataset's folders that no split of the config uses.
 
     Args:
         dataset: The dataset.
-        used: Files that the splits use.
+        used: Normal paths of the files that the splits use.
+        folders: The folders that these are in.
         maps: Whether the config loads class maps.
     """
-    used = {os.path.realpath(path) for path in used}
     ann_file = getattr(dataset, 'ann_file', '')
     listed = bool(ann_file) and Path(ann_file).is_file()
     map_folder = _folders(dataset).get('seg_map_path')
     suffix = getattr(dataset, 'seg_map_suffix', None)
     if maps and map_folder and suffix and not listed and Path(map_folder).is_dir():
         for path in _walk(map_folder):
-            if path.endswith(suffix) and os.path.realpath(path) not in used:
+            if path.endswith(suffix) and os.path.normpath(path) not in used:
                 yield Fault('annotation-without-image', path)
 
     folder = _image_folder(dataset)
@@ -76,14 +76,11 @@ def unused(dataset: Any, used: Iterable[str], maps: bool) -> Iterator[Fault]:
         return
     suffixes = getattr(dataset, 'extensions', None) or getattr(dataset, 'img_suffix', None) or IMAGE_SUFFIXES
     suffixes = tuple(suffixes) if not isinstance(suffixes, str) else (suffixes,)
-    # Beside images that are used alone: a folder may hold other data sets too.
-    beside = {str(Path(path).parent) for path in used} | {os.path.realpath(folder)}
-    images = [
-        path
-        for path in _walk(folder)
-        if path.lower().endswith(suffixes) and str(Path(os.path.realpath(path)).parent) in beside
-    ]
-    rest = [path for path in images if os.path.realpath(path) not in used]
+    # Beside images that are used, and on top: a folder may hold other data sets too.
+    beside = {*folders, os.path.normpath(folder)}
+    paths = [os.path.normpath(path) for path in _walk(folder) if path.lower().endswith(suffixes)]
+    images = [path for path in paths if path.rpartition('/')[0] in beside]
+    rest = [path for path in images if path not in used]
     if listed and len(rest) > _OVERSIGHT * len(images):
         return
     for path in rest:

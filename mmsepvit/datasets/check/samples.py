@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -159,7 +159,7 @@ def _path(value: Any) -> str:
     return value if isinstance(value, str) else ''
 
 
-def _size(shape: tuple[int, ...]) -> str:
+def _size(shape: Sequence[Any]) -> str:
     return f'{shape[1]}x{shape[0]}'
 
 

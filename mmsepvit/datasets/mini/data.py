@@ -169,7 +169,7 @@ def _locked(root: Path) -> Iterator[None]:
 def _fill(root: Path, seed: int, counts: Counts, progress: Progress | None) -> None:
     done = 0
 
-    def drawn(what: str, index: int, focus: str | None = None) -> object:
+    def drawn(what: str, index: int, focus: str | None = None) -> formats.Picture:
         nonlocal done
         picture = draw_scene(seed, index, focus)
         done += 1

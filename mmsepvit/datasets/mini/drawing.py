@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 
-Outline = np.ndarray
+if TYPE_CHECKING:  # Python 3.10 has it
+    from typing import TypeAlias
+
+Outline: TypeAlias = np.ndarray
 """Corners (N, 2) of a filled shape; of an object: feet at y = 0, one unit high, x to both sides of 0."""
 
 _SHIFT = 4  # OpenCV takes coordinates in 16ths of a pixel

@@ -62,7 +62,9 @@ def write_voc(root: Path, split: str, pictures: Iterable[Picture]) -> None:
 
 def write_coco(root: Path, split: str, pictures: Iterable[Picture]) -> None:
     """Writes COCO 2017's layout: instances, and panoptic segments."""
-    images, instances, panoptic = [], [], []
+    images: list[dict] = []
+    instances: list[dict] = []
+    panoptic: list[dict] = []
     for image_id, picture in enumerate(pictures, _FIRST_IDS[split]):
         name = f'{image_id:012d}'
         height, width = picture.labels.shape
@@ -140,7 +142,7 @@ def _run_lengths(mask: np.ndarray) -> dict:
 def _segments(picture: Picture) -> tuple[list[dict], np.ndarray]:
     """Panoptic segments, and the map (H, W) of their ids, 0 where there is none."""
     numbers = np.zeros(picture.labels.shape, int)
-    found = []
+    found: list[dict] = []
     things = [(label, crowd, mask) for label, crowd, mask in _visible_things(picture)]
     stuff = [
         (label, False, (picture.labels == label).astype(np.uint8))

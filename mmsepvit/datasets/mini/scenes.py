@@ -169,7 +169,7 @@ class _Scene:
         textures = {texture: OBJECT_TEXTURES[texture](rng, self._shape, size) for texture in sorted(used)}
         for part in parts:
             corners = part.outline * (mirror * size, -size) + (x, y)
-            canvas.paint(corners, part.colour, textures.get(part.texture), CLASS_NAMES.index(name), number)
+            canvas.paint(corners, part.colour, textures.get(part.texture or ''), CLASS_NAMES.index(name), number)
 
     def _developed(self) -> np.ndarray:
         """What a camera makes of the canvas: light from one side, a cast, noise."""

@@ -62,7 +62,7 @@ class _Recorder(TorchDispatchMode):
             signature = func, repr(tree_map(_signature, (args, kwargs)))
             if signature not in self.known:
                 self.known[signature] = self.clock.seconds(lambda: func(*args, **kwargs), repeats=self.clock.op_repeats)
-            self.limit.seconds[kind] += self.known[signature]
+            self.limit.seconds[kind] += self.known[signature]  # type: ignore[assignment]
             self.limit.calls[kind] += 1
         return result
 

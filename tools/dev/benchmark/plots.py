@@ -38,7 +38,7 @@ def draw_plots(machine: dict[str, Any], results: Sequence[Result], folder: Path)
         name = '_'.join(kind)
         files.append(_save(_bars(group), machine, folder / f'bars_{name}.png'))
         for axis, blank in (('pixels', {'size': (0, 0)}), ('batch', {'batch': 0})):
-            lines = [rows for _, rows in _grouped(group, lambda s, blank=blank: replace(s, **blank))]
+            lines = [rows for _, rows in _grouped(group, lambda s, blank=blank: replace(s, **blank))]  # type: ignore[misc]
             longest = max(lines, key=lambda rows: len({row.setting for row in rows}))
             if len({row.setting for row in longest}) > 1:
                 files.append(_save(_growth(longest, axis), machine, folder / f'growth_{axis}_{name}.png'))
@@ -66,7 +66,7 @@ def _bars(results: list[Result]) -> Figure:
         names = [result.model for result in rows]
         _bar(row[0], names, [result.ratios for result in rows], "time over the first model's")
         _bar(row[1], names, [result.over_limit for result in rows], 'time over its arithmetic limit')
-        _bar(row[2], names, [[result.saved_bytes / _MIB] for result in rows], 'kept for backward, MiB')
+        _bar(row[2], names, [[(result.saved_bytes or 0) / _MIB] for result in rows], 'kept for backward, MiB')
         row[0].set_title(title(setting), fontsize=8, loc='left')
     return figure
 
@@ -90,7 +90,7 @@ def _growth(results: list[Result], axis: str) -> Figure:
         x = [_pixels(row) / 1e6 if axis == 'pixels' else row.setting.batch for row in rows]
         style = {'marker': 'o', 'markersize': 3, 'label': model, 'color': _colour(model)}
         time.plot(x, [statistics.median(row.times) * 1000 for row in rows], **style)
-        memory.plot(x, [row.saved_bytes / _MIB for row in rows], **style)
+        memory.plot(x, [(row.saved_bytes or 0) / _MIB for row in rows], **style)
         if model.startswith('sepvit'):
             share.plot(x, [100 * row.limit.get('bmm', 0.0) / sum(row.limit.values()) for row in rows], **style)
     for axes, label in ((time, 'time, ms'), (memory, 'kept for backward, MiB'), (share, 'PSA in the arithmetic, %')):

@@ -163,7 +163,7 @@ def classify(package: str, folder: str, file: str, arch: str) -> Outcome:
     if not isinstance(config.get('model'), dict) or type_name(config.model) == '':
         outcome.kind, outcome.detail = 'no-model', 'a part that other configs build on'
         return outcome
-    backbone = next((n[k] for n in nodes(config.model) for k in _BACKBONES if k in n), {})
+    backbone: Any = next((n[k] for n in nodes(config.model) for k in _BACKBONES if k in n), {})
     backbone = backbone[0] if isinstance(backbone, (list, tuple)) else backbone
     outcome.old = f'{type_name(config.model)} / {type_name(backbone)}'
     try:

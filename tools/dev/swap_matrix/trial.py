@@ -68,6 +68,8 @@ def trial_model(config: Config) -> dict:
                 node[key] = None
         if isinstance(node.get('max_per_img'), int):
             node['max_per_img'] = min(node['max_per_img'], 2 * _REGIONS)
+        if is_a(node, 'mmrotate.H2RBoxDetector', 'mmrotate.H2RBoxV2Detector'):  # it crops what it has rotated
+            node['crop_size'] = (side, side)
         if 'num_cp' in node:  # checkpointing of transformer layers, by a package that is about GPU memory alone
             node['num_cp'] = 0
         if 'prototype' in node:  # a retriever's gallery, which is a data set otherwise
@@ -211,11 +213,17 @@ def _batch(config: Config, model: dict, training: bool, seed: int) -> dict[str, 
     if kind_of(model) == 'pose':
         return pose_batch(config, training, np.random.default_rng(seed))
     batch = make_batch(model, training, seed)
-    asked = [node['box_type_mapping'] for node in nodes(config.get('train_dataloader')) if 'box_type_mapping' in node]
+    kinds = [_box_type(node) for node in nodes((config.get('train_dataloader') or {}).get('dataset'))]
+    asked = [kind for kind in kinds if kind][-1:]  # the last step of the pipeline that names one
     for sample in batch['data_samples'] if asked else ():  # boxes with an angle, or of four corners
         for instances in (sample.gt_instances, sample.ignored_instances):
-            instances.bboxes = instances.bboxes.convert_to(asked[0]['gt_bboxes'])
+            instances.bboxes = instances.bboxes.convert_to(asked[0])
     return batch
+
+
+def _box_type(step: dict) -> str | None:
+    """Type of the boxes after a step of a pipeline, None where it leaves them as they are."""
+    return (step.get('box_type_mapping') or {}).get('gt_bboxes') or step.get('box_type')
 
 
 def _plain_preprocessor(cfg: dict) -> nn.Module:
