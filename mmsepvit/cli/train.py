@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import signal
 import sys
 
 from ..checkpoints.read import reading_safely
@@ -81,8 +82,15 @@ def main(argv: list[str]) -> int:
         raise UserError(
             f'the disk is full ({error}). Make room on it, then go on: the same command with --resume.'
         ) from None
-    gc.collect()  # ends the data loading processes of a stopped training
+    _end_workers()
     return stopped
+
+
+def _end_workers() -> None:
+    """Ends the data loading processes of a stopped training, or the whole process at another Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    gc.collect()
+    signal.signal(signal.SIGINT, before)
 
 
 def _train(args: argparse.Namespace) -> None:
