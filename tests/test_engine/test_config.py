@@ -196,7 +196,7 @@ def test_unknown_config(name: str, words: list[str]) -> None:
         ("custom_imports = dict(imports=['no_such_module'], allow_failed_imports=False)", 'no_such_module'),
         ("_base_ = './not_there.py'", 'not_there.py'),
         ('model = dict()', 'default_scope'),
-        ("default_scope = 'mmpose'", 'mmpose'),
+        ("default_scope = 'mmaction'", 'mmaction'),
     ],
 )
 def test_broken_config(tmp_path: Path, text: str, word: str) -> None:

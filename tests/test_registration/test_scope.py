@@ -114,7 +114,7 @@ print('resolved')
 
 LIGHT = """
 import sys, mmsepvit
-heavy = {'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'cv2', 'matplotlib', 'pycocotools'} & set(sys.modules)
+heavy = {'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'matplotlib', 'pycocotools'} & set(sys.modules)
 assert not heavy, heavy
 from mmsepvit import SepViT
 SepViT('lite')
