@@ -54,7 +54,7 @@ class MiniSettings:
 
 # Crops of 84 pixels give stage 1 maps of 21, three windows: 64 would be padded to the same work.
 SETTINGS = {
-    'mmseg': MiniSettings(shrink=512 / 84, batch_size=4, lr=6e-4, length=480, warmup=30, val_interval=120),
+    'mmseg': MiniSettings(shrink=512 / 84, batch_size=4, lr=6e-4, length=560, warmup=30, val_interval=140),
     'mmdet': MiniSettings(shrink=5, batch_size=2, lr=3e-4, length=8, warmup=30, val_interval=2),
     'mmpretrain': MiniSettings(shrink=4, batch_size=16, lr=1e-4, length=24, warmup=40, val_interval=4),
 }
@@ -83,8 +83,9 @@ def apply_mini(config: Config) -> list[str]:
         loader.persistent_workers = False
         loader.pin_memory = False
         loader.pop('prefetch_factor', None)
-        most = settings.batch_size if loader is config.get('train_dataloader') else loader.get('batch_size', 1)
-        loader.batch_size = min(most, settings.batch_size)
+        loader.batch_size = min(loader.get('batch_size', 1), settings.batch_size)
+    if config.get('train_dataloader'):
+        config.train_dataloader.batch_size = settings.batch_size
     _change_variables(config, before)
     limit_regions(config.model, _REGIONS)
     _shorten_schedule(config, settings)
