@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -29,4 +30,6 @@ def run(module: str) -> None:
     except ModuleNotFoundError as error:
         print(f'error: {error}\nInstall one of the two stacks, see README.md.', file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
-    sys.exit(run_command(main))
+    code = run_command(main)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while Python takes itself down shall not print anything
+    sys.exit(code)

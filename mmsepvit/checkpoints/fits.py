@@ -65,7 +65,7 @@ def check_pretrained(config: Config) -> None:
         UserError: A file cannot be read, or its weights are not this SepViT's.
     """
     for path, node in named_nodes(config.model, 'model'):
-        init = node.get('init_cfg')
+        init = node.get('init_cfg') or {}
         scope = config.get('default_scope')
         if not builds(node, SepViT, scope, MODELS) or not builds(init, PretrainedInit, scope, WEIGHT_INITIALIZERS):
             continue
@@ -123,10 +123,16 @@ def _reason(state: dict, model: nn.Module, config: Config) -> str:
     if not any(key.startswith('backbone.') for key in state):
         tops = sorted({key.split('.')[0] for key in state})
         return f'its parameters are {", ".join(tops[:4])}.*, with none of a backbone.'
-    tops = {key.split('.')[0] for key in state}
-    lacking = sorted({key.split('.')[0] for key in model.state_dict()} - tops)
+    given = {key.split('.')[0] for key in state}
+    lacking = sorted({key.split('.')[0] for key in model.state_dict()} - given)
     if lacking:
-        return f"it has {', '.join(sorted(tops))} but no {', '.join(lacking)}; another task's?"
+        return f"it has {', '.join(sorted(given))} but no {', '.join(lacking)}; another task's?"
+    differing = model.state_dict().keys() ^ state.keys()
+    if differing and all('.attn.psa_' in key or key.endswith('.window_token') for key in differing):
+        return (
+            'it was trained with another input_size, at which other blocks have several windows and so PSA; set '
+            "model.backbone.input_size to that of its training, or start from it by the backbone's init_cfg."
+        )
     return 'the sizes of its parts differ; use the config that it was trained with.'
 
 

@@ -87,10 +87,13 @@ def _allowed() -> dict[str, Any]:
     return table
 
 
-class Unpickler(pickle._Unpickler):
-    """Python's own unpickler in Python, as the one in C lets a file set the state of anything."""
+_InPython: Any = pickle._Unpickler  # the one in C lets a file set the state of anything
 
-    dispatch = dict(pickle._Unpickler.dispatch)  # noqa: RUF012  (pickle looks for it here)
+
+class Unpickler(_InPython):
+    """Python's own unpickler, with the rules of this module."""
+
+    dispatch = dict(_InPython.dispatch)  # noqa: RUF012  (pickle looks for it here)
 
     def find_class(self, module: str, name: str) -> Any:
         try:

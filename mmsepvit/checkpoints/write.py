@@ -111,7 +111,11 @@ def encode_weights(state_dict: dict[str, Tensor], meta: dict[str, Any], suffix: 
         return buffer.getvalue()
     from safetensors.torch import save
 
-    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in meta.items()}
+    # The library writes metadata in an order of its own each time; equal weights shall make equal files.
     plain = save(state_dict)
-    header = int.from_bytes(plain[:8], 'little')
-    return save(state_dict, {**texts, 'sha256': sha256(plain[8 + header :]).hexdigest()})
+    size = int.from_bytes(plain[:8], 'little')
+    header, data = json.loads(plain[8 : 8 + size]), plain[8 + size :]
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in sorted(meta.items())}
+    header = json.dumps({'__metadata__': {**texts, 'sha256': sha256(data).hexdigest()}, **header}).encode()
+    header += b' ' * (-len(header) % 8)
+    return len(header).to_bytes(8, 'little') + header + data

@@ -204,7 +204,8 @@ def _train_and_test(console: Console, task: str, tools: Path, config: Path, fold
     train, test = folder / 'train', folder / 'test'
     predictions = folder / 'predictions.pkl'
     precision = ('--amp', 'bf16') if task == 'seg' and bfloat16_is_faster() else ()
-    _call(console, tools / 'train.py', config, '--mini', *precision, '--work-dir', train)
+    # Of one seed, so that everybody gets the pictures and figures that the README shows.
+    _call(console, tools / 'train.py', config, '--mini', '--seed', '0', *precision, '--work-dir', train)
     checkpoint = (train / 'last_checkpoint').read_text(encoding='utf-8').strip()
     _call(console, tools / 'test.py', config, checkpoint, '--mini', '--work-dir', test, '--out', predictions)
     return Run(read_history(train), read_metrics(test), read_predictions(predictions), folder)

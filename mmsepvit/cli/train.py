@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import signal
 import sys
 
 from ..checkpoints.read import reading_safely
@@ -13,6 +14,7 @@ from ..configs.agreement import check_agreement
 from ..configs.preflight import check_parts
 from ..engine.checkpointing import checkpoint_activations, prefer_with_cp
 from ..engine.precision import DTYPES, set_precision
+from ..engine.starting import random_start
 from ..engine.stopping import TrainingStopped
 from ..errors import UserError
 from .command import Parser, launched_rank
@@ -80,8 +82,15 @@ def main(argv: list[str]) -> int:
         raise UserError(
             f'the disk is full ({error}). Make room on it, then go on: the same command with --resume.'
         ) from None
-    gc.collect()  # ends the data loading processes of a stopped training
+    _end_workers()
     return stopped
+
+
+def _end_workers() -> None:
+    """Ends the data loading processes of a stopped training, or the whole process at another Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    gc.collect()
+    signal.signal(signal.SIGINT, before)
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -103,4 +112,7 @@ def _train(args: argparse.Namespace) -> None:
     look_for_data(config, args.mini, ('train', 'val') if config.get('val_cfg') else ('train',))
     runner = build(config, notes + start.notes, start)
     checkpoint_activations(runner)
+    warning = random_start(runner.model, config)
+    if warning:
+        runner.logger.warning(warning)
     runner.train()

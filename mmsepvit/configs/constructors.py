@@ -21,8 +21,8 @@ _CALLERS: dict[str, Callable[[dict[str, Any]], tuple[Mapping[str, Any], Any]]] =
     '_clip_grad': lambda names: (names['self'].clip_grad_kwargs, names['self'].clip_func),
 }
 
-# Functions that hand arguments on: a class's own, and those of mmengine's classes of which each name is built once.
-_PASS_ON = ('__init__', '__call__', 'get_instance')
+# Functions that hand arguments on: those of a class, of mmengine's named singletons, of PyTorch around clip_grad_norm_.
+_PASS_ON = ('__init__', '__call__', 'get_instance', '_no_grad_wrapper')
 
 
 def explain(error: BaseException) -> str | None:

@@ -90,6 +90,10 @@ def _imagenet(split: str) -> dict[str, Any]:
     return {'data_root': f'{MINI_ROOT}/imagenet', 'split': split, 'data_prefix': '', 'ann_file': ''}
 
 
+def _pictures(split: str) -> dict[str, Any]:
+    return {'data_root': f'{MINI_ROOT}/imagenet', 'data_prefix': split, 'ann_file': ''}
+
+
 _REGIONS = ('sky', 'building', 'road')
 _ANIMALS = ('sheep', 'elephant', 'zebra')
 READERS = (
@@ -115,6 +119,7 @@ READERS = (
         },
     ),
     _Reader('mmpretrain.datasets', 'ImageNet', (), _imagenet),
+    _Reader('mmpretrain.datasets', 'CustomDataset', (), _pictures),
 )
 
 
@@ -146,7 +151,7 @@ def _reader(dataset: dict, path: str, scope: str) -> _Reader:
             continue
         known = getattr(import_module(reader.package), reader.name)
         if issubclass(cls, known) and all(getattr(cls, name) is getattr(known, name) for name in _READING):
-            _check_classes(dataset, path, reader)
+            _check_labels(dataset, path, reader)
             return reader
     name = getattr(cls, '__name__', dataset.get('type'))
     made = ', '.join(f'{reader.package.partition(".")[0]}.{reader.name}' for reader in READERS)
@@ -157,8 +162,10 @@ def _reader(dataset: dict, path: str, scope: str) -> _Reader:
 _READING = ('load_data_list', 'METAINFO')
 
 
-def _check_classes(dataset: dict, path: str, reader: _Reader) -> None:
+def _check_labels(dataset: dict, path: str, reader: _Reader) -> None:
     classes = (dataset.get('metainfo') or {}).get('classes')
     if classes and not set(classes) & set(reader.shows):
         shown = f'shows {", ".join(reader.shows)}' if reader.shows else 'has the labels of ImageNet-1k alone'
         raise UserError(f'--mini: the generated data for {reader.name} {shown}, and {path}.metainfo asks for others.')
+    if reader.name == 'CustomDataset' and dataset.get('with_label', True):
+        raise UserError(f"--mini makes no pictures with labels of one's own: {path} has no with_label=False.")

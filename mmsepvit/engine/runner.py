@@ -28,7 +28,7 @@ from .non_finite import NonFiniteHook
 from .randomness import SeedStepHook, seeded_dataloader
 from .resuming import AlreadyAdvanced, Plan, count_from, without_first_batches
 from .saving import SafeCheckpointHook
-from .stopping import StopHook, StopRequest
+from .stopping import StopHook, StopRequest, with_patient_workers
 
 
 class _Repeatable:
@@ -46,7 +46,9 @@ class _Repeatable:
             return super().build_train_loop(loop)
         plain = self._train_dataloader
         labels = LabelRange.of(self.cfg.get('model'))
-        dataloader = seeded_dataloader(plain, self.seed, labels, self._samples_left_out())
+        dataloader = with_patient_workers(
+            seeded_dataloader(plain, self.seed, labels, self._samples_left_out()), self.seed
+        )
         done = self.resumed['iter'] if self.resumed else 0
         at_place = done > 0 and self._is_endless(plain)
         if at_place:
@@ -86,7 +88,7 @@ class _Repeatable:
         if isinstance(loop, BaseLoop) or not isinstance(plain, dict):
             return build(loop)
         left_out = self._samples_left_out()
-        setattr(self, attribute, guarded_dataloader(plain, left_out))
+        setattr(self, attribute, with_patient_workers(guarded_dataloader(plain, left_out), self.seed))
         try:
             built = build(loop)
         finally:

@@ -6,14 +6,17 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, get_world_size
+from mmengine.dataset import worker_init_fn
+from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.hooks import EMAHook, Hook
+from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner
 
 from ..registry import HOOKS
@@ -73,12 +76,9 @@ class StopRequest:
                 signal.signal(number, handler)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
-        if os.getpid() != self._process:  # a data loading process, forked from the one that trains
-            if number == signal.SIGTERM:
-                # Slurm sends it to all: the batch is finished, and the training process ends this one. The next one
-                # counts.
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
-                signal.alarm(_WORKER_GRACE)
+        if os.getpid() != self._process:  # a process that was forked from the one that trains
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
             return
         now = time.monotonic()
         if self.received is None:
@@ -86,6 +86,48 @@ class StopRequest:
         elif number == signal.SIGINT and now - self._first > _ONE_KEYPRESS:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(self._process, signal.SIGINT)
+
+
+def let_parent_decide(worker_id: int, then: Callable[[int], Any] | None = None) -> None:
+    """What a data loading process begins with: signals that stop a training are the business of its parent.
+
+    Slurm and terminals send them to all processes of a job. The batch is finished, and the parent ends this process.
+
+    Args:
+        worker_id: Number of the process.
+        then: What else it begins with. Defaults to nothing.
+    """
+
+    def leave(*_: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the next one counts
+        signal.alarm(_WORKER_GRACE)
+
+    for name in SIGNALS:
+        signal.signal(getattr(signal, name), leave if name == 'SIGTERM' else signal.SIG_IGN)
+    if then is not None:
+        then(worker_id)
+
+
+def with_patient_workers(dataloader: dict, seed: int) -> dict:
+    """The config of a dataloader whose processes begin with `let_parent_decide`, and then with what they begin anyway.
+
+    Args:
+        dataloader: The config.
+        seed: Seed of the run.
+    """
+    dataloader = dict(dataloader)
+    quiet = dataloader.pop('disable_subprocess_warning', False)
+    asked = dataloader.get('worker_init_fn')
+    if asked is None:  # mmengine's default
+        workers = dataloader.get('num_workers', 0)
+        then = partial(
+            worker_init_fn, num_workers=workers, rank=get_rank(), seed=seed, disable_subprocess_warning=quiet
+        )
+    else:
+        options = dict(asked)
+        kind = options.pop('type')
+        then = partial(FUNCTIONS.get(kind) if isinstance(kind, str) else kind, **options)
+    return {**dataloader, 'worker_init_fn': {'type': let_parent_decide, 'then': then}}
 
 
 @HOOKS.register_module()

@@ -113,10 +113,12 @@ def check_transfer(backbone: nn.Module, weights: Mapping[str, Tensor]) -> Mismat
     missing = sorted(own.keys() - weights.keys() - set(expected.missing))
     unexpected = sorted(weights.keys() - own.keys() - set(expected.unexpected))
     psa = [name for name in missing + unexpected if _PSA in name]
-    if psa and len(psa) == len(missing) + len(unexpected):
+    # Four parameters a block: weight and bias of the norm of the tokens, and of their linear layer.
+    whole = set(Counter(map(_block, psa)).values()) == {4}
+    if whole and len(psa) == len(missing) + len(unexpected):
         raise ValueError(
-            f'{len(psa)} weights of PSA differ, such as {psa[0]}: they were trained with another input_size, at which '
-            "other blocks have several windows. Set input_size to that of the weights' training."
+            f'{len(psa)} weights of PSA differ, such as {psa[0]}: they were trained with another input_size or '
+            'single_window_psa, so that other blocks have PSA. Set both as in their training.'
         )
     if missing:
         raise ValueError(f'parameters of this SepViT are missing, {len(missing)} in all, such as {missing[0]}. {_HINT}')

@@ -52,6 +52,16 @@ TABLE: dict[str, Row] = {
 }
 
 
+LETTERS = ('t', 's', 'b')
+ELSEWHERE = {
+    'upernet_sepvit_lite_ade20k',
+    'mask_rcnn_sepvit_lite_1x_coco',
+    *(f'mask_rcnn_sepvit_{letter}_{part}direct_coco' for letter in LETTERS for part in ('', '1x_')),
+    *(f'distill_sepvit_{arch}_{teacher}_imagenet' for arch in ('lite', *LETTERS) for teacher in ('dinov2', 'swin')),
+}
+"""Those that no paper has: tests/test_distillation reads them."""
+
+
 def named(*parts: str) -> list[str]:
     """Names in the table that contain every part."""
     found = [name for name in TABLE if all(part in name for part in parts)]

@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmsepvit.configs.mini import apply_mini
+from mmsepvit.configs.mini import SETTINGS, apply_mini
 
 for package in ('mmseg', 'mmdet', 'mmpretrain'):
     pytest.importorskip(package)
@@ -27,6 +27,7 @@ NAMES = [
     'retinanet_sepvit_t_3x_coco',
     'sepvit_t_imagenet',
 ]
+MINI_CROP = round(512 / SETTINGS['mmseg'].shrink)
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +73,8 @@ def test_train_and_test_pipelines(name: str) -> None:
         assert set(masks) == {'mask_rcnn' in name}
     elif config.default_scope == 'mmseg':
         # What is smaller than the crop is padded later, by the data preprocessor.
-        assert (3, 64, 64) in shapes
-        assert max(max(shape) for shape in shapes) == 64
+        assert (3, MINI_CROP, MINI_CROP) in shapes
+        assert max(max(shape) for shape in shapes) == MINI_CROP
     else:
         assert shapes == {(3, 56, 56)}
     for sample in samples(config, 'val', 2):
@@ -82,7 +83,7 @@ def test_train_and_test_pipelines(name: str) -> None:
             annotation = sample['data_samples'].gt_sem_seg
             assert annotation.shape == sample['data_samples'].ori_shape
             assert int(annotation.data.max()) in (*range(150), 255)
-            assert min(height, width) == 64
+            assert min(height, width) == MINI_CROP
         elif config.default_scope == 'mmdet':
             assert min(height, width) == 160 or max(height, width) == 267
 

@@ -17,7 +17,12 @@ from mmsepvit.cli.train import main as train
 from mmsepvit.configs.load import load_config
 
 CONFIGS = sorted((Path(__file__).parents[2] / 'configs').glob('*.py'))
-DEFAULT = ('upernet_sepvit_t_ade20k', 'retinanet_sepvit_t_3x_coco', 'sepvit_lite_imagenet')
+DEFAULT = (
+    'upernet_sepvit_t_ade20k',
+    'retinanet_sepvit_t_3x_coco',
+    'sepvit_lite_imagenet',
+    'distill_sepvit_lite_swin_imagenet',
+)
 
 
 def marked(file: Path) -> object:
@@ -26,15 +31,17 @@ def marked(file: Path) -> object:
 
 @pytest.mark.parametrize('file', [marked(file) for file in CONFIGS])
 def test_leaf(file: Path, in_mini_root: Path, tmp_path: Path) -> None:
+    config = load_config(str(file))
+    validates = 'val_dataloader' in config  # distillation predicts nothing
+    tests = ['val_dataloader.num_batch_per_epoch=1', 'test_dataloader.num_batch_per_epoch=1'] if validates else []
     options = [
         'train_dataloader.batch_size=2',
-        'val_dataloader.num_batch_per_epoch=1',
-        'test_dataloader.num_batch_per_epoch=1',
+        *tests,
         'default_hooks.logger.interval=1',
         # Adam's two averages are two thirds of a file that is written and read back.
         'default_hooks.checkpoint.save_optimizer=False',
     ]
-    if 'max_iters' in load_config(str(file)).train_cfg:
+    if 'max_iters' in config.train_cfg:
         options += ['train_cfg.max_iters=2', 'train_cfg.val_interval=2']
         options += ['default_hooks.checkpoint.interval=2']
     else:
@@ -48,9 +55,9 @@ def test_leaf(file: Path, in_mini_root: Path, tmp_path: Path) -> None:
     assert len(losses) == 2
     assert all(math.isfinite(loss) and loss > 0 for loss in losses)
     # mmdet logs no metric where nothing is found, but a validation without one is logged too.
-    assert len(lines) > len(losses)
+    assert not validates or len(lines) > len(losses)
 
-    if file.stem in DEFAULT:  # the tests of this file's folder test each task
+    if file.stem in DEFAULT or not validates:  # the tests of this file's folder test each task
         return
     checkpoint = (tmp_path / 'train' / 'last_checkpoint').read_text()
     run_test(

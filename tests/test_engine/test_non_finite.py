@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from long_runs import ROOT, load, run, with_hooks
+from long_runs import HERE, ROOT, load, run, with_hooks
 from mmengine.optim import OptimWrapper
 from torch import nn
 
@@ -71,10 +72,12 @@ def test_replay_says_where_it_begins(in_mini_root: Path, tmp_path: Path) -> None
     run('seg', tmp_path / 'work', options=OPTIONS, config=config)
     batch = tmp_path / 'work' / 'non_finite' / 'iter_3_rank_0.pth'
     command = [sys.executable, str(ROOT / 'tools' / 'replay.py'), str(tmp_path / 'work' / 'seg.py'), str(batch)]
-    refused = subprocess.run(command, capture_output=True, text=True, check=False, cwd=in_mini_root)
+    settings = {'capture_output': True, 'text': True, 'check': False, 'cwd': in_mini_root}
+    settings['env'] = {**os.environ, 'PYTHONPATH': str(HERE)}
+    refused = subprocess.run(command, **settings)
     assert refused.returncode == 2
     assert '--trust' in refused.stderr
-    done = subprocess.run([*command, '--trust'], capture_output=True, text=True, check=False, cwd=in_mini_root)
+    done = subprocess.run([*command, '--trust'], **settings)
     assert done.returncode == 0, done.stderr[-2000:]
     assert 'the batch itself is not finite: 2 tensors' in done.stdout
     assert 'first layer with an output that is not finite: backbone.stages.0.patch_embed.proj (Conv2d)' in done.stdout

@@ -62,8 +62,16 @@ def test_a_process_with_workers(again: bool, mini_root: Path, tmp_path: Path) ->
         text=True,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 120
-    while not any('Iter(train)' in log.read_text() for log in tmp_path.glob('*/*.log')):
+    try:
+        _stop(process, again, tmp_path)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _stop(process: subprocess.Popen, again: bool, work_dir: Path) -> None:
+    deadline = time.monotonic() + 400
+    while not any('Iter(train)' in log.read_text() for log in work_dir.glob('*/*.log')):
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -76,14 +84,14 @@ def test_a_process_with_workers(again: bool, mini_root: Path, tmp_path: Path) ->
             os.killpg(process.pid, signal.SIGINT)
     else:
         os.killpg(process.pid, signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     assert 'Traceback' not in errors
     if again:
         assert process.returncode in (-signal.SIGINT, 128 + signal.SIGINT)
     else:
         assert process.returncode == 128 + signal.SIGTERM
         assert 'stopped by SIGTERM' in errors
-        assert (tmp_path / 'stopped.pth').is_file()
+        assert (work_dir / 'stopped.pth').is_file()
     deadline = time.monotonic() + 20
     while _members_of_group(process.pid) and time.monotonic() < deadline:
         time.sleep(0.2)

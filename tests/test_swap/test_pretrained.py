@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
 
+from mmsepvit.checkpoints.fits import check_fits
 from mmsepvit.configs.swap import swap_backbone
 from mmsepvit.errors import UserError
 from mmsepvit.models import SepViT
@@ -65,3 +67,19 @@ def test_a_classifier_of_a_larger_input_says_so(tmp_path: Path) -> None:
     assert swap_backbone(source, 'lite', pretrained=file, input_size=448).model.backbone.input_size == 448
     small = saved(tmp_path / 'small.pth', 'backbone.', SepViT('lite', **form))
     swap_backbone(source, 'lite', pretrained=small, input_size=448)  # its PSA starts anew, by design
+
+
+def test_resuming_a_classifier_of_another_input_size_says_so() -> None:
+    def classifier(size: int) -> Config:
+        backbone = {'type': 'SepViT', 'arch': 'lite', 'input_size': size, 'out_indices': (3,)}
+        backbone.update(window_token='learnable', single_window_psa=False)
+        head = {'type': 'LinearClsHead', 'num_classes': 2, 'in_channels': 256}
+        neck = {'type': 'GlobalAveragePooling'}
+        model = {'type': 'ImageClassifier', 'backbone': backbone, 'neck': neck, 'head': head}
+        return Config({'default_scope': 'mmpretrain', 'model': model})
+
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        state = MODELS.build(classifier(224).model).state_dict()
+    check_fits('small.pth', {'state_dict': state}, classifier(224))
+    with pytest.raises(UserError, match='another input_size'):  # at 448 stage 4 has four windows and PSA
+        check_fits('small.pth', {'state_dict': state}, classifier(448))

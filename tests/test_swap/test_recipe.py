@@ -115,3 +115,22 @@ def test_sgd_by_class_and_batch_by_auto_scale_lr() -> None:
     config.merge_from_dict({'optim_wrapper.optimizer.type': SGD, 'auto_scale_lr.base_batch_size': 4})
     new = swap_backbone(Config(config.to_dict()))
     assert new.optim_wrapper.optimizer.lr == 2.5e-5
+
+
+def test_layer_wise_decay_goes_on() -> None:
+    """The rate falls by the old factor from block to block, under the constructor that asks SepViT."""
+    new = swap_backbone('mmseg::beit/beit-base_upernet_8xb2-160k_ade20k-640x640', 'lite')
+    assert new.optim_wrapper.paramwise_cfg.layer_decay_rate == 0.9
+    model = new.model
+    model.data_preprocessor.size = None
+    for head in (model.decode_head, model.auxiliary_head):
+        head.norm_cfg.type = 'BN'
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        built = MODELS.build(model)
+        optimizer = build_optim_wrapper(built, new.optim_wrapper).optimizer
+    rates = {id(p): group['lr'] for group in optimizer.param_groups for p in group['params']}
+    blocks = [
+        min(rates[id(p)] for p in block.parameters()) for stage in built.backbone.stages for block in stage.blocks
+    ]
+    assert all(b / a == pytest.approx(1 / 0.9) for a, b in zip(blocks, blocks[1:]))
+    assert min(rates[id(p)] for p in built.decode_head.parameters()) == new.optim_wrapper.optimizer.lr

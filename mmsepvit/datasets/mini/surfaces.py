@@ -1,4 +1,7 @@
-"""What regions and objects look like: colours and random textures that tell the classes apart."""
+"""What regions and objects look like: colours and random textures that tell the classes apart.
+
+Textures are coarse enough to be seen after ``--mini`` has brought pictures to less than half of their size.
+"""
 
 from __future__ import annotations
 
@@ -39,38 +42,38 @@ def _nearness(shape: Shape, horizon: float) -> np.ndarray:
 
 def _sky(rng: np.random.Generator, shape: Shape, horizon: float, base: np.ndarray) -> np.ndarray:
     haze = 0.5 * (np.arange(shape[0])[:, None, None] / horizon).clip(0, 1) ** 2
-    clouds = 0.8 * (field(rng, shape, 40, 14) - rng.uniform(0.2, 1.6)).clip(0, 1)[..., None]
+    clouds = 0.8 * (field(rng, shape, 60, 18) - rng.uniform(0.2, 1.6)).clip(0, 1)[..., None]
     sky = base + haze * (0.95 - base)
     return (sky + clouds * (0.97 - sky)).astype(np.float32)
 
 
 def _mountain(rng: np.random.Generator, shape: Shape, horizon: float, base: np.ndarray) -> np.ndarray:
     slanted = np.float64([[1, 0.6, -40], [0, 1, 0]])
-    folds = cv2.warpAffine(field(rng, shape, 5, 16), slanted, shape[::-1], borderMode=cv2.BORDER_REFLECT)
+    folds = cv2.warpAffine(field(rng, shape, 9, 28), slanted, shape[::-1], borderMode=cv2.BORDER_REFLECT)
     snow = np.arange(shape[0])[:, None] + 5 * folds < rng.uniform(-0.2, 0.6) * horizon
     return np.where(snow[..., None], np.float32(0.93), _tinted(base, 0.22 * folds))
 
 
 def _grass(rng: np.random.Generator, shape: Shape, horizon: float, base: np.ndarray) -> np.ndarray:
-    blades = field(rng, shape, 1, 4) * (0.4 + _nearness(shape, horizon))
+    blades = field(rng, shape, 3, 12) * (0.5 + _nearness(shape, horizon))
     return _tinted(base, 0.24 * blades + 0.06 * field(rng, shape, 24, 9))
 
 
 def _sand(rng: np.random.Generator, shape: Shape, horizon: float, base: np.ndarray) -> np.ndarray:
-    return _tinted(base, 0.04 * field(rng, shape, 1, 1) + 0.07 * field(rng, shape, 28, 5))
+    return _tinted(base, 0.04 * field(rng, shape, 2, 2) + 0.1 * field(rng, shape, 45, 9))
 
 
 def _water(rng: np.random.Generator, shape: Shape, horizon: float, base: np.ndarray) -> np.ndarray:
-    ripples = field(rng, shape, 12, 2)
-    surface = _tinted(base, 0.12 * ripples + 0.15 * (1 - _nearness(shape, horizon)))
+    ripples = field(rng, shape, 26, 5)
+    surface = _tinted(base, 0.14 * ripples + 0.15 * (1 - _nearness(shape, horizon)))
     return np.where(ripples[..., None] > 1.9, np.float32(0.95), surface)
 
 
 def _road(rng: np.random.Generator, shape: Shape, horizon: float, base: np.ndarray) -> np.ndarray:
     middle = shape[0] - (shape[0] - horizon) * rng.uniform(0.2, 0.4)
     rows, columns = np.mgrid[: shape[0], : shape[1]]
-    dashes = (np.abs(rows - middle) < 2) & (columns // 16 % 2 == 0)
-    return np.where(dashes[..., None], np.float32([0.95, 0.93, 0.8]), _tinted(base, 0.1 * field(rng, shape, 1, 1)))
+    dashes = (np.abs(rows - middle) < 3) & (columns // 24 % 2 == 0)
+    return np.where(dashes[..., None], np.float32([0.95, 0.93, 0.8]), _tinted(base, 0.16 * field(rng, shape, 3, 3)))
 
 
 REGION_TEXTURES = {
@@ -127,7 +130,7 @@ def region(rng: np.random.Generator, shape: Shape, horizon: float, name: str) ->
 
 def _stripes(rng: np.random.Generator, shape: Shape, size: float) -> np.ndarray:
     columns = np.arange(shape[1])[None, :]
-    wave = np.sin(columns * 2 * np.pi * 11 / size + 0.9 * field(rng, shape, size / 8, size / 3))
+    wave = np.sin(columns * 2 * np.pi * 8 / size + 0.9 * field(rng, shape, size / 8, size / 3))
     return np.where(wave > -0.1, 1.0, 0.1)
 
 
@@ -138,19 +141,19 @@ def _spots(depth: float, grain: float) -> Callable[..., np.ndarray]:
 
 def _bricks(rng: np.random.Generator, shape: Shape, size: float) -> np.ndarray:
     rows, columns = np.mgrid[: shape[0], : shape[1]]
-    joint = (rows % 5 == 0) | ((columns + 5 * (rows // 5 % 2)) % 10 == 0)
-    return 1 - 0.22 * joint + 0.04 * field(rng, shape, 2, 1)
+    joint = (rows % 9 < 2) | ((columns + 9 * (rows // 9 % 2)) % 18 < 2)
+    return 1 - 0.25 * joint + 0.05 * field(rng, shape, 4, 3)
 
 
 def _tiles(rng: np.random.Generator, shape: Shape, size: float) -> np.ndarray:
-    return 1 + 0.25 * (np.arange(shape[0])[:, None] % 4 == 0) + 0.08 * field(rng, shape, 1, 1)
+    return 1 + 0.25 * (np.arange(shape[0])[:, None] % 8 < 3) + 0.08 * field(rng, shape, 3, 3)
 
 
 OBJECT_TEXTURES = {
     'stripes': _stripes,
-    'wool': _spots(0.12, 0.05),
-    'leaves': _spots(0.3, 0.03),
-    'hide': _spots(0.07, 0.08),
+    'wool': _spots(0.15, 0.1),
+    'leaves': _spots(0.32, 0.05),
+    'hide': _spots(0.07, 0.12),
     'bricks': _bricks,
     'tiles': _tiles,
 }
