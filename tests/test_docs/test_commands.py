@@ -75,7 +75,7 @@ def test_options_in_sentences(page: Path) -> None:
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
 def test_files_in_sentences(page: Path) -> None:
-    """Links to files, and tests, tools and modules that are named, lead somewhere; no path is of one machine."""
+    """Links and names of tests, tools, modules and make's targets lead somewhere; no path is of one machine."""
     text = page.read_text(encoding='utf-8')
     for target in re.findall(r'\]\((?!https?://|#)([^)#]+)', text):
         assert (page.parent / target).exists(), target
@@ -83,6 +83,8 @@ def test_files_in_sentences(page: Path) -> None:
         assert (ROOT / target).is_file(), target
     names = {file.name for file in (ROOT / 'tests').rglob('test_*.py')}
     assert set(re.findall(r'`(test_\w+\.py)`', text)) <= names
+    targets = re.findall(r'^([a-z]+):', (ROOT / 'Makefile').read_text(), re.MULTILINE)
+    assert set(re.findall(r'`make ([a-z]+)', text)) <= set(targets)
     assert not re.search(r'(?<![\w.~])/(root|home|work|tmp)/', text)
 
 
