@@ -10,7 +10,6 @@ from typing import Any
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from torch.optim import Optimizer
 from torch.utils.data import BatchSampler
 
 from ..errors import UserError

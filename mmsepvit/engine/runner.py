@@ -30,7 +30,6 @@ from .resuming import AlreadyAdvanced, Plan, count_from, without_first_batches
 from .saving import SafeCheckpointHook
 from .stopping import StopHook, StopRequest, with_patient_workers
 
-
 if TYPE_CHECKING:
     from mmengine.runner import Runner as _Mixin  # or FlexibleRunner, which has what is used of it
 else:
