@@ -82,7 +82,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     Raises:
         UserError: There is no such file, it cannot be read, or it holds no weights or some that are not finite.
     """
-    if _reading.get() is None:
+    reading = _reading.get()
+    if reading is None:
         with reading_safely():
             return read_checkpoint(path)
     try:
@@ -92,7 +93,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     except Exception as error:  # of a network, or of what a scheme of mmengine does
         raise UserError(f"checkpoint '{path}' cannot be read ({_reason(error)}).") from None
     checkpoint = _normalized(path, checkpoint)
-    _reading.get().kept[path] = checkpoint
+    reading.kept[path] = checkpoint
     return checkpoint
 
 

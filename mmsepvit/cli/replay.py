@@ -61,7 +61,7 @@ def _replay(model: nn.Module, wrapper: Any, kept: dict[str, Any]) -> None:
         print(f'the batch itself is not finite: {len(bad)} tensors, such as one of {bad[0]}')
     first: list[str] = []
     for name, module in model.named_modules():
-        if not list(module.children()):
+        if not list(module.children()) and module is not model.data_preprocessor:
             module.register_forward_hook(_watch(name, first))
     model.train()
     seed_step(meta['seed'], meta['rank'], meta['iter'])

@@ -10,7 +10,6 @@ from typing import Any
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from torch.optim import Optimizer
 from torch.utils.data import BatchSampler
 
 from ..errors import UserError
@@ -126,10 +125,10 @@ class Plan:
         names = {state['param_name'] for state in self._schedulers}
         scheduled = {*names, *(f'initial_{name}' for name in names)}
         for key in self._groups[0]:
-            old = [group.get(key) for group in _optimizer(runner).param_groups]
-            new = [group.get(key) for group in self._groups]
-            if old != new and (key not in scheduled or key.startswith('initial_')):
-                found.append(f'optimizer.{key.removeprefix("initial_")} was {_short(old)}, is {_short(new)}')
+            olds = [group.get(key) for group in _optimizer(runner).param_groups]
+            news = [group.get(key) for group in self._groups]
+            if olds != news and (key not in scheduled or key.startswith('initial_')):
+                found.append(f'optimizer.{key.removeprefix("initial_")} was {_short(olds)}, is {_short(news)}')
         return found
 
     def follow(self, runner: Runner) -> None:
@@ -184,7 +183,7 @@ def _step_through(schedulers: list[Any], iterations: int, epochs: int) -> None:
                     each.step()
 
 
-def _optimizer(runner: Runner) -> Optimizer | None:
+def _optimizer(runner: Runner) -> Any:
     """The optimizer, None where there are several: their schedules are left as the checkpoint has them."""
     return runner.optim_wrapper.optimizer if isinstance(runner.optim_wrapper, OptimWrapper) else None
 

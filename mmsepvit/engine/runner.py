@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.config import Config
@@ -30,8 +30,13 @@ from .resuming import AlreadyAdvanced, Plan, count_from, without_first_batches
 from .saving import SafeCheckpointHook
 from .stopping import StopHook, StopRequest, with_patient_workers
 
+if TYPE_CHECKING:
+    from mmengine.runner import Runner as _Mixin  # or FlexibleRunner, which has what is used of it
+else:
+    _Mixin = object
 
-class _Repeatable:
+
+class _Repeatable(_Mixin):
     """What both of mmengine's runners get: data that is drawn by seed and iteration, and errors with names."""
 
     resumed: dict[str, Any] | None = None

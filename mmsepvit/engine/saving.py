@@ -35,6 +35,9 @@ class SafeCheckpointHook(CheckpointHook):
         **options: Those of ``CheckpointHook``.
     """
 
+    max_keep_ckpts: int
+    keep_ckpt_ids: deque
+
     def __init__(self, **options: Any) -> None:
         remote = '://' in str(options.get('out_dir') or '')
         if not remote and not options.get('backend_args') and not options.get('file_client_args'):
@@ -233,7 +236,7 @@ def _gathered_state(runner: Runner) -> Iterator[None]:
     mmengine's ZeRO gathers it when its state is asked for, which a saving does in one process alone: that one would
     wait for the others for ever.
     """
-    optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
+    optimizer: Any = getattr(runner.optim_wrapper, 'optimizer', None)
     if not hasattr(optimizer, 'consolidate_state_dict'):
         yield
         return
