@@ -29,13 +29,18 @@ __all__ = [
     'LayerDecayOptimWrapperConstructor',
     'SepViT',
     '__version__',
+    'config',
     'convert_official_state_dict',
     'swap_backbone',
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports `swap_backbone` when it is asked for: it reads the packages' configs, which the backbone never needs."""
+    """Imports when it is asked for what the backbone never needs: `swap_backbone` reads the packages' configs."""
+    if name == 'config':
+        from .configs.shipped import config
+
+        return config
     if name == 'swap_backbone':
         from .configs.swap import swap_backbone
 
