@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 try:
@@ -32,6 +33,7 @@ __all__ = [
     'config',
     'convert_official_state_dict',
     'swap_backbone',
+    'visualize',
 ]
 
 
@@ -49,4 +51,6 @@ def __getattr__(name: str) -> Any:
         from .engine.layer_decay import LayerDecayOptimWrapperConstructor
 
         return LayerDecayOptimWrapperConstructor
+    if name == 'visualize':
+        return import_module('.visualize', __name__)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -12,9 +12,7 @@ from mmsepvit.errors import UserError
 
 
 @pytest.mark.parametrize('name', ['upernet_sepvit_t_ade20k', 'upernet_sepvit_t_ade20k.py'])
-def test_a_config_is_found_by_name_from_any_folder(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_config_is_found_by_name_from_any_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = mmsepvit.config(name)
     assert type(path) is str
