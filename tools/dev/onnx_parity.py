@@ -31,14 +31,19 @@ BATCHES = (1, 3)
 UNWANTED = ('If', 'Loop', 'ScatterND')
 
 
-def make(kind: str) -> SepViT:
-    """SepViT-Lite with random weights; tokens and biases are far from their initial zeros."""
+def randomised(model: SepViT) -> SepViT:
+    """The model in evaluation mode, its tokens, norms and biases far from their initial zeros and ones."""
     torch.manual_seed(0)
-    model = SepViT('lite', **KINDS[kind]).eval()
     for parameter in model.parameters():
         if parameter.ndim in (1, 3):
             nn.init.normal_(parameter, 0.5, 0.3)
-    return model
+    return model.eval()
+
+
+def make(kind: str) -> SepViT:
+    """SepViT-Lite of random weights."""
+    torch.manual_seed(0)
+    return randomised(SepViT('lite', **KINDS[kind]))
 
 
 def export(model: SepViT, file: Path, opset: int, dynamic: bool, exporter: str, size: tuple[int, int]) -> None:
