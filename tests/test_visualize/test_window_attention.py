@@ -90,7 +90,7 @@ def test_the_weights_give_the_blocks_outputs(token: str, size: tuple[int, int]) 
 def test_a_block_without_psa_has_dsa_alone() -> None:
     model = SepViT('lite', window_token='learnable', out_indices=(3,), single_window_psa=False).eval()
     found = window_attention(model, torch.rand(3, 224, 224))
-    assert [attention.psa is None for attention in found] == [False] * 9 + [True, True]
+    assert [attention.psa is None for attention in found] == [False] * 3 + [False, True] * 3 + [True] * 2
     assert found[-1].dsa.shape == (1, 8, 49, 49)
     assert found[-1].psa_map(0) is None
     assert found[2].grid == (2, 2)
