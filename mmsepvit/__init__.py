@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 try:
@@ -29,13 +30,19 @@ __all__ = [
     'LayerDecayOptimWrapperConstructor',
     'SepViT',
     '__version__',
+    'config',
     'convert_official_state_dict',
     'swap_backbone',
+    'visualize',
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports `swap_backbone` when it is asked for: it reads the packages' configs, which the backbone never needs."""
+    """Imports when it is asked for what the backbone never needs: `swap_backbone` reads the packages' configs."""
+    if name == 'config':
+        from .configs.shipped import config
+
+        return config
     if name == 'swap_backbone':
         from .configs.swap import swap_backbone
 
@@ -44,4 +51,6 @@ def __getattr__(name: str) -> Any:
         from .engine.layer_decay import LayerDecayOptimWrapperConstructor
 
         return LayerDecayOptimWrapperConstructor
+    if name == 'visualize':
+        return import_module('.visualize', __name__)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

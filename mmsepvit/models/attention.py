@@ -13,30 +13,34 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from .windows import merge, to_map, to_windows
+from .windows import count_windows, merge, to_map, to_windows
 
 # The CPU kernel of torch 2.1 writes beyond its buffers in the backward pass in bfloat16 with several threads and some
 # lengths, 197 among them (pytorch/pytorch#132871); that of 2.11 does not.
 _BROKEN_BF16 = torch.__version__.startswith(('2.0.', '2.1.', '2.2.'))
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, drop_rate: float = 0.0) -> Tensor:
-    """Scaled dot-product attention, softmax(Q K^T / sqrt(d)) V.
+def attend(q: Tensor, k: Tensor, v: Tensor, scale: float, drop_rate: float = 0.0) -> Tensor:
+    """Scaled dot-product attention, softmax(Q K^T * scale) V.
 
     Args:
         q: Queries (B, heads, T, d).
         k: Keys, as the queries.
         v: Values, as the queries.
+        scale: 1 / sqrt(d); a number, so that an exported file need not compute it.
         drop_rate: Dropout rate of the attention weights. Defaults to 0.
 
     Returns:
         Tensor (B, heads, T, d).
     """
+    if torch.onnx.is_in_onnx_export():  # which has no fused kernel below opset 14, and four more nodes for it above
+        weight = (q * scale @ k.transpose(-1, -2)).softmax(dim=-1)
+        return F.dropout(weight, drop_rate, training=drop_rate > 0) @ v
     if _BROKEN_BF16 and q.dtype == torch.bfloat16 and q.device.type == 'cpu' and torch.is_grad_enabled():
         with torch.autocast('cpu', enabled=False):
-            z = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), dropout_p=drop_rate)
+            z = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), dropout_p=drop_rate, scale=scale)
         return z.to(v.dtype)
-    return F.scaled_dot_product_attention(q, k, v, dropout_p=drop_rate)
+    return F.scaled_dot_product_attention(q, k, v, dropout_p=drop_rate, scale=scale)
 
 
 def resize_window_token(token: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -88,7 +92,9 @@ class SeparableAttention(nn.Module):
         proj_drop_rate: float = 0.0,
     ) -> None:
         super().__init__()
+        # What the architecture fixes is a number of its own: read off a tensor, an exported graph would compute it.
         self.num_heads = num_heads
+        self.head_dim = channels // num_heads
         self.window_size = window_size
         self.use_psa = use_psa
         self.attn_drop_rate = attn_drop_rate
@@ -105,19 +111,21 @@ class SeparableAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Attends inside the windows of a map (B, H, W, C) and, where they have tokens, among them; same shape out."""
         size, m = (x.shape[1], x.shape[2]), self.window_size
+        # Said once: of each tensor whose shape is read, an exported graph reads it anew.
+        grid = (x.shape[0], count_windows(size[0], m), count_windows(size[1], m))
         windows = to_windows(x, m)  # (B, Nh, Nw, M*M, C)
         if self.use_psa:
-            windows = torch.cat([self.tokens(windows), windows], dim=3)  # (B, Nh, Nw, 1 + M*M, C)
+            windows = torch.cat([self.tokens(windows, grid), windows], dim=3)  # (B, Nh, Nw, 1 + M*M, C)
         # As published, tokens and the zeros that pad a map come before the norm: a row of zeros leaves it as its bias.
-        windows = self.depthwise(self.norm(windows))
+        windows = self.depthwise(self.norm(windows), grid)
         if self.use_psa:
-            windows = self.pointwise(*windows.split((1, m * m), dim=3))
+            windows = self.pointwise(*windows.split((1, m * m), dim=3), grid)
         x = to_map(windows, m, size).flatten(3)  # (B, H, W, C)
         return self.proj_drop(self.proj(x))
 
-    def tokens(self, windows: Tensor) -> Tensor:
-        """The window tokens (B, Nh, Nw, 1, C) of windows (B, Nh, Nw, M * M, C), before the norm."""
-        b, nh, nw, _, c = windows.shape
+    def tokens(self, windows: Tensor, grid: tuple[int, int, int]) -> Tensor:
+        """The window tokens (B, Nh, Nw, 1, C) of windows (B, Nh, Nw, M * M, C), before the norm; grid: (B, Nh, Nw)."""
+        (b, nh, nw), c = grid, self.num_heads * self.head_dim
         if self.window_token is None:
             return windows.new_zeros(b, nh, nw, 1, c)
         token = self.window_token
@@ -125,41 +133,44 @@ class SeparableAttention(nn.Module):
             token = resize_window_token(token, (nh, nw))
         return token.to(windows.dtype).unsqueeze(2).expand(b, nh, nw, 1, c)
 
-    def depthwise(self, x: Tensor) -> Tensor:
+    def depthwise(self, x: Tensor, grid: tuple[int, int, int]) -> Tensor:
         """DSA: multi-head attention inside each window, plus what came in.
 
         Args:
             x: Normalised windows (B, Nh, Nw, T, C).
+            grid: (B, Nh, Nw).
 
         Returns:
             Windows, as they came.
         """
-        t, c = x.shape[3:]
-        qkv = self.dsa_qkv(x).view(-1, t, 3, self.num_heads, c // self.num_heads)
+        heads, d = self.num_heads, self.head_dim
+        t = self.window_size**2 + int(self.use_psa)
+        qkv = self.dsa_qkv(x).view(-1, t, 3, heads, d)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B*N, heads, T, d)
-        z = attend(q, k, v, self._attn_drop()).transpose(1, 2)  # (B*N, T, heads, d)
-        return z.reshape(x.shape) + x
+        z = attend(q, k, v, d**-0.5, self._attn_drop()).transpose(1, 2)  # (B*N, T, heads, d)
+        return z.reshape(*grid, t, heads * d) + x
 
-    def pointwise(self, token: Tensor, z: Tensor) -> Tensor:
+    def pointwise(self, token: Tensor, z: Tensor, grid: tuple[int, int, int]) -> Tensor:
         """PSA: attention among the windows of an image, which weighs their maps by their tokens, plus the maps.
 
         Args:
             token: Window tokens (B, Nh, Nw, 1, C).
             z: Maps of the windows (B, Nh, Nw, M * M, C).
+            grid: (B, Nh, Nw).
 
         Returns:
             Maps (B, Nh, Nw, M * M, heads, d) with heads * d = C.
         """
-        b, nh, nw, p, c = z.shape
-        n, heads, d = nh * nw, self.num_heads, c // self.num_heads
+        b, nh, nw = grid
+        n, p, heads, d = nh * nw, self.window_size**2, self.num_heads, self.head_dim
         # Tokens are copied: for a view of them, the backward pass would keep the windows whole.
-        token = merge(token, b, n, c)
+        token = merge(token, b, n, heads * d)
         qk = self.psa_qk(F.gelu(self.psa_norm(token))).view(b, n, 2, heads, d)
         q, k = merge(qk.permute(2, 0, 3, 1, 4), 2, b * heads, n, d).unbind(0)  # each (B*heads, N, d)
         weight = torch.bmm(q * d**-0.5, k.transpose(1, 2)).softmax(dim=-1)  # (B*heads, N, N)
         z = z.view(b, nh, nw, p, heads, d).permute(0, 4, 1, 2, 3, 5)  # (B, heads, Nh, Nw, M*M, d)
         z = merge(z, b * heads, n, p * d)
-        z = z + torch.bmm(F.dropout(weight, self._attn_drop()), z)
+        z = z + torch.bmm(F.dropout(weight, self.attn_drop_rate, self.training), z)
         return z.view(b, heads, nh, nw, p, d).permute(0, 2, 3, 4, 1, 5)
 
     def _attn_drop(self) -> float:

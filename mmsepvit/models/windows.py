@@ -51,8 +51,9 @@ def to_map(windows: Tensor, window_size: int, size: tuple[int, int]) -> Tensor:
     Returns:
         Map (B, H, W, ...), contiguous.
     """
-    b, nh, nw, _, *rest = windows.shape
-    m = window_size
-    x = windows.view(b, nh, nw, m, m, *rest).transpose(2, 3)  # (B, Nh, M, Nw, M, ...)
-    x = merge(x, b, nh * m, nw * m, *rest)
+    m, rest = window_size, windows.shape[4:]
+    # Of the map's size, which an exported graph knows already; it would read it off the windows anew.
+    nh, nw = count_windows(size[0], m), count_windows(size[1], m)
+    x = windows.view(-1, nh, nw, m, m, *rest).transpose(2, 3)  # (B, Nh, M, Nw, M, ...)
+    x = merge(x, -1, nh * m, nw * m, *rest)
     return x[:, : size[0], : size[1]].clone(memory_format=torch.contiguous_format)
