@@ -114,6 +114,7 @@ setup(
     ],
     packages=find_packages(include=['mmsepvit', 'mmsepvit.*']),
     include_package_data=False,
+    package_data={'mmsepvit': ['weights/*']},
     zip_safe=False,
     python_requires='>=3.9',
     # Neither family of OpenMMLab packages: naming one would pull it over the other.

@@ -16,7 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def modules() -> set[str]:
-    return {path.relative_to(ROOT).as_posix() for path in (ROOT / 'mmsepvit').rglob('*.py') if '.mim' not in path.parts}
+    """The package's modules, and the weights that it carries with their cards."""
+    package = ROOT / 'mmsepvit'
+    files = {path for path in package.rglob('*.py') if '.mim' not in path.parts} | set(package.glob('weights/*'))
+    return {path.relative_to(ROOT).as_posix() for path in files}
 
 
 def shipped() -> set[str]:

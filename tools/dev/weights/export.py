@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from mmsepvit import SepViT
+from mmsepvit.checkpoints.write import encode_weights, write_whole
 
 PREFIX = 'backbone.'
 # Blocks had their norms beside their branches once, and have them inside now.
@@ -42,9 +42,9 @@ if __name__ == '__main__':
     parser.add_argument('checkpoint', type=Path)
     parser.add_argument('out', type=Path)
     args = parser.parse_args()
-    half = {PREFIX + name: value.half().contiguous() for name, value in student(args.checkpoint).items()}
+    half = {PREFIX + name: value.half() for name, value in student(args.checkpoint).items()}
     if not all(torch.isfinite(value).all() for value in half.values()):
         sys.exit('some parameters are not finite in half precision')
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(half, args.out, metadata={'arch': 'lite', 'step': args.checkpoint.stem, 'licence': 'CC-BY-SA-4.0'})
+    meta = {'arch': 'lite', 'made': 'distilled without labels, see the card beside it', 'licence': 'CC-BY-SA-4.0'}
+    write_whole(encode_weights(half, meta, '.safetensors'), args.out)
     print(f'{args.out}: {args.out.stat().st_size / 1e6:.1f} MB')

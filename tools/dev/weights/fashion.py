@@ -1,6 +1,7 @@
 """Fashion-MNIST (60,000 product photographs, MIT): what distilled weights are worth, and SepViT-Lite against a Swin.
 
     apt-get install dataset-fashion-mnist
+    PYTHONPATH=.:tools python -m dev.weights.fashion probe --weights work/lite.pth
     PYTHONPATH=.:tools python -m dev.weights.fashion labels --weights work/lite.pth --labels 1000 10000
     PYTHONPATH=.:tools python -m dev.weights.fashion architectures                     # needs mmpretrain, for its Swin
 
@@ -17,6 +18,7 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from mmengine.logging import MMLogger
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
@@ -105,9 +107,31 @@ def run(table: str, arm: str, backbone: dict, labels: int, seed: int, steps: int
     results.add(key, accuracy=accuracy(model, *load('t10k', args.test, 0)), seconds=seconds)
 
 
+@torch.no_grad()
+def probe(arm: str, backbone: dict, labels: int, seed: int, test: int) -> None:
+    """5-NN by cosine on the frozen backbone's last map, averaged; nothing is trained."""
+    key = {'table': 'probe', 'arm': arm, 'labels': labels, 'seed': seed, 'test': test}
+    if results.is_there(key):
+        return
+    torch.manual_seed(seed)
+    model = MODELS.build(backbone).eval()
+    model.init_weights()
+
+    def features(images: Tensor) -> Tensor:
+        pooled = [model(normalize(part))[-1].mean(dim=(2, 3)) for part in images.split(100)]
+        return F.normalize(torch.cat(pooled), dim=1)
+
+    images, classes = load('train', labels, seed)
+    others, wanted = load('t10k', test, 0)
+    nearest = (features(others) @ features(images).T).topk(5, dim=1).indices
+    votes = F.one_hot(classes[nearest], 10).sum(1) * 10
+    votes[torch.arange(len(votes)), classes[nearest[:, 0]]] += 1  # a tie goes to the nearest
+    results.add(key, accuracy=round(float((votes.argmax(1) == wanted).float().mean()), 4))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('command', choices=('labels', 'architectures'))
+    parser.add_argument('command', choices=('probe', 'labels', 'architectures'))
     parser.add_argument('--weights', help='checkpoint of a distillation')
     parser.add_argument('--labels', type=int, nargs='+', default=[1000])
     parser.add_argument('--steps', type=int, default=300)
@@ -119,15 +143,21 @@ def main() -> None:
     if not FASHION.is_dir():
         sys.exit(f'{FASHION} is not there: apt-get install dataset-fashion-mnist')
     torch.set_num_threads(1)
-    if args.command == 'labels':
-        start = {'type': 'Pretrained', 'checkpoint': args.weights, 'prefix': 'backbone.'}
-        arms = {'scratch': SEPVIT, 'distilled': {**SEPVIT, 'init_cfg': start}}
+    MMLogger.get_instance('weights', log_level='ERROR')  # else mmengine tells of every parameter
+    if args.command != 'architectures':
+        arms = {'scratch': SEPVIT}
+        if args.weights:
+            start = {'type': 'Pretrained', 'checkpoint': args.weights, 'prefix': 'backbone.'}
+            arms['distilled'] = {**SEPVIT, 'init_cfg': start}
     else:
         arms = {'SepViT-Lite': SEPVIT, 'Swin-32': SWIN}
     for labels in args.labels:
         for seed in args.seeds:
             for arm, backbone in arms.items():
-                run(args.command, arm, backbone, labels, seed, args.steps, args)
+                if args.command == 'probe':
+                    probe(arm, backbone, labels, seed, args.test)
+                else:
+                    run(args.command, arm, backbone, labels, seed, args.steps, args)
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ from .results import FILE, rows
 PAGE = FILE.with_name('without_weights.md')
 FIGURES = {
     'knn': 'accuracy',
+    'probe': 'accuracy',
     'labels': 'accuracy',
     'architectures': 'accuracy',
     'detection': 'segm_mAP_50',
@@ -23,13 +24,14 @@ FIGURES = {
 }
 TITLES = {
     'knn': '(a) Stamps that distillation never saw, leave-one-out 5-NN, in %',
-    'labels': '(b) Fashion-MNIST from few labels, accuracy in %',
+    'probe': '(b) Fashion-MNIST from few labels, 5-NN on frozen features, accuracy in %',
+    'labels': '(b) Fashion-MNIST from few labels, fine-tuned, accuracy in %',
     'detection': '(c) Mask R-CNN on composites, mask AP50 in %',
     'segmentation': '(c) UperNet on composites, mIoU in %',
     'architectures': '(d) SepViT-Lite and a Swin of its widths, Fashion-MNIST from scratch, accuracy in %',
     'direct': '(e) Direct pretraining and scratch at equal processor time, mask AP50 in %',
 }
-NOT_RUN = 'Not run here; the command is in `tools/dev/weights/dense.py`.'
+NOT_RUN = 'Not run.'
 
 
 def table(name: str) -> str:
