@@ -119,7 +119,8 @@ class SeparableAttention(nn.Module):
         # As published, tokens and the zeros that pad a map come before the norm: a row of zeros leaves it as its bias.
         windows = self.depthwise(self.norm(windows), grid)
         if self.use_psa:
-            windows = self.pointwise(*windows.split((1, m * m), dim=3), grid)
+            token, windows = windows.split((1, m * m), dim=3)
+            windows = self.pointwise(token, windows, grid)
         x = to_map(windows, m, size).flatten(3)  # (B, H, W, C)
         return self.proj_drop(self.proj(x))
 

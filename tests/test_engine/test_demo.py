@@ -117,8 +117,8 @@ def test_history_of_iterations(tmp_path: Path) -> None:
 def test_what_is_said_in_the_end(value: float, mark: str, code: int, tmp_path: Path) -> None:
     (tmp_path / 'held_out.png').touch()
     figures = [
-        ('config', demo.Figure('mean IoU', value, 12.0, {'colour': 8.0})),
-        ('config', demo.Figure('a', 1.0, 0.5)),
+        ('config', demo.Figure('mean IoU', value, 12.0, 5.0, {'colour': 8.0})),
+        ('config', demo.Figure('a', 1.0, 0.5, 0.5)),
     ]
     console = Console(width=120, record=True)
     assert demo.show(console, figures, [tmp_path], 90.0) == code
@@ -128,4 +128,4 @@ def test_what_is_said_in_the_end(value: float, mark: str, code: int, tmp_path: P
 
 
 def test_a_figure_that_is_no_number_is_not_reached() -> None:
-    assert not demo.Figure('a', float('nan'), 0.5).reached
+    assert not demo.Figure('a', float('nan'), 0.5, 0.5).reached

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmsepvit import SepViT
 
-KINDS = {
+KINDS: dict[str, dict] = {
     'zero': dict(window_token='zero'),
     'shared': dict(window_token='shared'),
     'learnable': dict(window_token='learnable'),
