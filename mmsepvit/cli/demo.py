@@ -87,7 +87,7 @@ def _segmentation(run: Run) -> list[Figure]:
         run.folder / 'held_out.png',
     )
     pictures.draw_curves(run.history, {'mIoU': 'mean IoU'}, baselines, run.folder / 'curves.png')
-    goal, floor = 1.5 * baselines['colour and row'], 3 * baselines['commonest class']
+    goal, floor = 1.5 * baselines['colour and row'], 0.5 * baselines['colour']
     return [Figure('mean IoU', run.metrics['mIoU'], goal, floor, baselines)]
 
 

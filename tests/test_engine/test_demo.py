@@ -113,7 +113,9 @@ def test_history_of_iterations(tmp_path: Path) -> None:
     assert read_history(tmp_path).metrics == {'mIoU': [(35, 20.0)]}
 
 
-@pytest.mark.parametrize(('value', 'mark', 'code'), [(15.0, 'reached', 0), (12.0, 'not reached', 1)])
+@pytest.mark.parametrize(
+    ('value', 'mark', 'code'), [(15.0, 'reached', 0), (12.0, 'not reached', 0), (5.0, 'not reached', 1)]
+)
 def test_what_is_said_in_the_end(value: float, mark: str, code: int, tmp_path: Path) -> None:
     (tmp_path / 'held_out.png').touch()
     figures = [
