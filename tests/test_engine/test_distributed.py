@@ -99,7 +99,9 @@ def test_one_process_of_two_is_told_to_stop(mini_root: Path, tmp_path: Path) -> 
     assert output.count('stopped by SIGTERM after iteration 2') == 1
     assert 'Traceback' not in output
     launch('dist_train.sh', config, '2', '--resume', *rest[1:], folder, cwd=mini_root)
-    assert_same_run(tmp_path / 'whole' / 'iter_4.pth', tmp_path / 'work' / 'iter_4.pth')
+    # On CPUs each process has BN statistics of its own, and a checkpoint those of the first: what the second one
+    # measures after a resumption may differ.
+    assert_same_run(tmp_path / 'whole' / 'iter_4.pth', tmp_path / 'work' / 'iter_4.pth', score=False)
 
 
 @pytest.mark.slow
