@@ -1,4 +1,4 @@
-"""ONNX files of the backbone: right at every size whatever the traced one, of operators that runtimes have."""
+"""ONNX files of the backbone: right at every size whatever the traced one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 import torch
 
 onnxruntime = pytest.importorskip('onnxruntime')
-onnxslim = pytest.importorskip('onnxslim')
-onnx = pytest.importorskip('onnx')
+pytest.importorskip('onnxslim')
+pytest.importorskip('onnx')
 
 from dev import onnx_parity  # noqa: E402
 
@@ -43,12 +43,3 @@ def test_a_file_is_right_at_every_size_and_batch(kind: dict, opset: int, tmp_pat
     for size in SIZES:
         for batch in (1, 3):
             assert onnx_parity.difference(model, session, torch.rand(batch, 3, *size)) < 1e-5, (size, batch)
-
-
-@pytest.mark.parametrize(('dynamic', 'most'), [(False, 900), (True, 1500)], ids=['static', 'dynamic'])
-def test_lite_has_few_nodes_of_plain_operators(dynamic: bool, most: int, tmp_path: Path) -> None:
-    file = tmp_path / 'model.onnx'
-    onnx_parity.export(onnx_parity.make('zero'), file, 17, dynamic, 'trace', (64, 64))
-    nodes = onnx_parity.count(onnxslim.slim(str(file)))
-    assert sum(nodes.values()) <= most
-    assert nodes.keys() <= onnx_parity.OPERATORS
