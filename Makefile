@@ -26,13 +26,14 @@ ENV := $(if $(filter onedl,$(STACK)),.venv-onedl,.venv)
 IN_ENV = VIRTUAL_ENV="$(CURDIR)/$(ENV)" PATH="$(CURDIR)/$(ENV)/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint format docs lock clean FORCE
+.PHONY: help env demo test soak lint format docs lock clean FORCE
 
 help:
 	@echo 'make demo      build the environment if it is not there, make mini data, train and test SepViT-T with'
 	@echo '               UperNet on it, write pictures and curves'
 	@echo 'make test      build the environment if it is not there, run the tests; PYTEST_ARGS="-m slow" and the'
 	@echo '               like are passed on to pytest'
+	@echo 'make soak      the long checks of trainings: kills at random moments, full disks, memory over 2,000 iterations'
 	@echo 'make env       build the environment alone: .venv, or .venv-onedl'
 	@echo 'make lint      check the code with ruff and mypy; make format puts right what it can'
 	@echo 'make docs      build the site into site/, warnings as errors'
@@ -49,6 +50,8 @@ demo: $(ENV)
 	@$(IN_ENV) python tools/demo.py
 test: $(ENV)
 	@$(IN_ENV) python -m pytest $(PYTEST_ARGS)
+soak: $(ENV)
+	@$(IN_ENV) python -m pytest -m slow tests/test_engine $(PYTEST_ARGS)
 lint: .venv-lint
 	@.venv-lint/bin/ruff check .
 	@.venv-lint/bin/ruff format --check .
