@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.visualization import Visualizer
 from small_runs import short_options, small_config
 
 # mmengine's loggers outlive a test and pytest's capture of its output.
@@ -39,3 +41,11 @@ def trained(mini_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
         return done[task]
 
     return get
+
+
+@pytest.fixture(autouse=True)
+def _forget_runs() -> Iterator[None]:
+    """mmengine knows a run by its config's name and the second: the next test may begin one within the same."""
+    yield
+    for manager in (MMLogger, MessageHub, Visualizer):
+        manager._instance_dict.clear()
