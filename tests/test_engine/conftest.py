@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.visualization import Visualizer
+from mmengine.utils import ManagerMixin
 from small_runs import short_options, small_config
 
 # mmengine's loggers outlive a test and pytest's capture of its output.
@@ -47,5 +46,7 @@ def trained(mini_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
 def _forget_runs() -> Iterator[None]:
     """mmengine knows a run by its config's name and the second: the next test may begin one within the same."""
     yield
-    for manager in (MMLogger, MessageHub, Visualizer):
+    managers = [ManagerMixin]
+    for manager in managers:  # loggers, message hubs, the visualizers of each package
         manager._instance_dict.clear()
+        managers += manager.__subclasses__()
