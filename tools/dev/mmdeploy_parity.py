@@ -2,9 +2,9 @@
 
     python tools/dev/mmdeploy_parity.py MMDEPLOY [--out FOLDER] [--kinds ...] [--modes ...]
 
-MMDEPLOY is a clone of mmdeploy, whose tools and deploy configs its wheel leaves out. Model configs are ours: the
-segmentors' and the classifier's unchanged, the detectors' with the image sizes of ``--mini``. Weights are random, and
-far from zero, so that the detectors find a full hundred of boxes. Prints a row of a table a file.
+MMDEPLOY is a clone of mmdeploy, whose tools and deploy configs its wheel leaves out; both are used as they are. Model
+configs are ours, but for smaller images: 256 pixels a side for the segmentors, those of ``--mini`` for the detectors.
+Weights are random, and far from zero, so that the detectors find a hundred boxes. Prints a row of a table a file.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from mmsepvit.configs.load import load_config
 from mmsepvit.configs.mini import MINI_ROOT, apply_mini, make_mini_data
 
 ROOT = Path(__file__).resolve().parents[2]
+_SEGMENTED = 256  # shorter side of the images that are segmented; UPerHead's largest pooling needs 6 x 32 pixels
 
 
 @dataclass
@@ -67,6 +68,9 @@ def model_config(kind: Kind) -> Config:
     config = load_config(mmsepvit.config(kind.config))
     if config.default_scope == 'mmdet':
         apply_mini(config)
+    elif config.default_scope == 'mmseg':
+        resize = next(transform for transform in config.test_pipeline if transform['type'] == 'Resize')
+        resize.scale = (4 * _SEGMENTED, _SEGMENTED)
     if kind.resnet:
         config.model.backbone = dict(type='ResNet', depth=18, norm_cfg=dict(type='BN'), norm_eval=True)
         if config.model.get('neck'):
