@@ -127,8 +127,8 @@ endef
 
 LOCK = $(UV) pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 lock: | $(UV)
-	@$(LOCK) --python-version 3.9 requirements/openmmlab.in requirements/test.in -o requirements/openmmlab.lock
-	@$(LOCK) --python-version 3.10 requirements/onedl.in requirements/test.in -o requirements/onedl.lock
+	@$(LOCK) --python-version 3.9 requirements/openmmlab.in requirements/export.in requirements/test.in -o requirements/openmmlab.lock
+	@$(LOCK) --python-version 3.10 requirements/onedl.in requirements/export.in requirements/test.in -o requirements/onedl.lock
 	@for group in lint docs uv; do \
 		$(LOCK) --python-version 3.11 requirements/$$group.in -o requirements/$$group.lock || exit 1; done
 
