@@ -58,6 +58,14 @@ def test_the_floor_of_a_schedule_follows_the_rate() -> None:
     assert (poly.begin, poly.end) == (1500, 40000)
 
 
+def test_a_warm_up_stays_where_the_published_recipe_has_none() -> None:
+    source = 'mmseg::point_rend/pointrend_r50_4xb4-160k_ade20k-512x512'
+    old, new = load(source), swap_backbone(source)
+    assert new.optim_wrapper.optimizer.type == 'AdamW'
+    assert new.param_scheduler[0] == old.param_scheduler[0]
+    assert (new.param_scheduler[1].begin, new.param_scheduler[1].end) == (200, 160000)
+
+
 @pytest.mark.parametrize('recipe', [None, 'keep'])
 def test_a_transformers_recipe_stays(recipe: str | None) -> None:
     source = 'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco'

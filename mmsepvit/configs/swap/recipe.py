@@ -186,9 +186,11 @@ def _set_schedule(config: dict, published: Config, lr: float, factor: float, tas
     by_epoch = 'max_iters' not in loop
     total = loop.get('max_epochs' if by_epoch else 'max_iters')
     schedule = [copy.deepcopy(s) for s in as_list(config.get('param_scheduler'))]
-    rest = [s for s in schedule if not _is_warmup(s, total, by_epoch)]
-    warmups = [_fit(s, published, total, by_epoch) for s in published.param_scheduler if _is_warmup(s, None, by_epoch)]
-    end = max((w['end'] for w in warmups if w.get('by_epoch', True) == by_epoch), default=0)
+    own = [s for s in schedule if _is_warmup(s, total, by_epoch)]
+    rest = [s for s in schedule if s not in own]
+    theirs = [_fit(s, published, total, by_epoch) for s in published.param_scheduler if _is_warmup(s, None, by_epoch)]
+    warmups = theirs or own  # a transformer is better off with any than with none
+    end = max((w.get('end', 0) for w in warmups if w.get('by_epoch', True) == by_epoch), default=0)
     notes = []
     steps = [s for s in rest if task == 'classification' and is_a(s, *_STEPS, registry=PARAM_SCHEDULERS)]
     rest = [s for s in rest if s not in steps]
@@ -214,14 +216,14 @@ def _set_schedule(config: dict, published: Config, lr: float, factor: float, tas
             'were placed for the old one'
         )
     config['param_scheduler'] = [*warmups, *rest]
-    if warmups:
+    if warmups != own:
         unit = 'epochs' if warmups[0].get('by_epoch', True) else 'iterations'
         notes.append(
             f'param_scheduler: warm-up of {warmups[0]["end"]} {unit} from {warmups[0]["start_factor"]:g} of the rate, '
             "while the optimizer's averages are of few batches"
         )
-    elif len(rest) < len(schedule) - len(steps):
-        notes.append('param_scheduler: no warm-up, as in the published recipe')
+    elif not theirs and own:
+        notes.append('param_scheduler: the warm-up stays, as the published recipe has none')
     return [*notes, f'the length stays: {total} {"epochs" if by_epoch else "iterations"}'] if total else notes
 
 
