@@ -14,7 +14,7 @@ from mmengine.model import PretrainedInit
 from mmengine.registry import MODELS, WEIGHT_INITIALIZERS, DefaultScope
 from torch import nn
 
-from ..config_tree import builds, named_nodes, replace_sync_bn
+from ..config_tree import as_list, builds, named_nodes, replace_sync_bn
 from ..errors import UserError
 from ..models import SepViT
 from ..models.pretrained import check_transfer
@@ -64,17 +64,21 @@ def check_pretrained(config: Config) -> None:
     Raises:
         UserError: A file cannot be read, or its weights are not this SepViT's.
     """
-    for path, node in named_nodes(config.model, 'model'):
-        init = node.get('init_cfg') or {}
-        scope = config.get('default_scope')
-        if not builds(node, SepViT, scope, MODELS) or not builds(init, PretrainedInit, scope, WEIGHT_INITIALIZERS):
-            continue
+    scope = config.get('default_scope')
+    starts = [
+        (path, node, step)
+        for path, node in named_nodes(config.model, 'model')
+        if builds(node, SepViT, scope, MODELS)
+        for step in as_list(node.get('init_cfg'))
+        if builds(step, PretrainedInit, scope, WEIGHT_INITIALIZERS)
+    ]
+    for path, backbone_cfg, init in starts:
         file, prefix = init['checkpoint'], init.get('prefix', '')
         state = _parameters(read_checkpoint(file))
         prefix = f'{prefix.rstrip(".")}.' if prefix else ''
         weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
         with torch.device('meta'):
-            backbone = SepViT(**{key: value for key, value in node.items() if key not in ('type', 'init_cfg')})
+            backbone = SepViT(**{k: value for k, value in backbone_cfg.items() if k not in ('type', 'init_cfg')})
         try:
             check_transfer(backbone, weights or state)
         except ValueError as error:

@@ -274,7 +274,8 @@ def load_from_package(filename: str, map_location: Any = None) -> Any:
     name = filename[len(PACKAGE_SCHEME) :]
     folder = resources.files('mmsepvit') / 'weights'
     if not (folder / f'{name}.safetensors').is_file():
-        names = sorted(Path(file.name).stem for file in folder.iterdir()) if folder.is_dir() else []
+        files = folder.iterdir() if folder.is_dir() else ()
+        names = sorted(Path(file.name).stem for file in files if file.name.endswith('.safetensors'))
         raise UserError(f"'{filename}': this package carries no weights of that name.{did_you_mean(name, names)}")
     with resources.as_file(folder / f'{name}.safetensors') as file:
         return read_file(file)
