@@ -29,7 +29,7 @@ from .export import current_name
 from .stamps import embed, leave_one_out, load_stamps, normalize
 
 CHUNK = 4096
-WARMUP = 100  # steps
+WARMUP = 20  # steps
 SMALL = 0.3  # share of the batches that the student sees at half of the size; the targets stay those of the whole
 PAIRS = [
     {'student': 1, 'teacher': 0, 'channels': 40},
