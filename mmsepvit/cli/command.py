@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+import torch
 from mmengine.config import DictAction
 
 from ..configs.constructors import explain
 from ..errors import UserError
 
 EXIT_USER_ERROR = 2
+EXIT_LOST = 1
+"""Exit code of a process that has lost another process of its run."""
 
 # torchrun ends all processes when one has ended; the one that speaks must come to it.
 _GRACE = 5.0
@@ -106,6 +109,13 @@ def launched_rank() -> int:
     return 0
 
 
+def _lost_another_process(error: BaseException) -> bool:
+    """Whether an error of a distributed run is nothing but the end of another process, as gloo and NCCL tell it."""
+    if isinstance(error, getattr(torch.distributed, 'DistBackendError', ())):
+        return True
+    return isinstance(error, RuntimeError) and re.search(r'\bgloo\b|Connection closed by peer', str(error)) is not None
+
+
 def run_command(command: Callable[[list[str]], Any], argv: list[str] | None = None) -> int:
     """Runs a command line's main function, and turns what the caller did wrong into message and code.
 
@@ -122,6 +132,15 @@ def run_command(command: Callable[[list[str]], Any], argv: list[str] | None = No
         result = command(sys.argv[1:] if argv is None else argv)
     except Exception as error:
         message = str(error) if isinstance(error, UserError) else explain(error)
+        if message is None and _lost_another_process(error):
+            time.sleep(_GRACE)  # that one has said why, and torchrun ends this one before it speaks too
+            print(
+                f'error: process {launched_rank()} has lost another process, or waited too long for it '
+                f'({str(error).splitlines()[0][:200]})',
+                file=sys.stderr,
+                flush=True,
+            )
+            return EXIT_LOST
         if message is None:
             raise
         # Where all ranks of a distributed run make the same mistake, one of them says so.
