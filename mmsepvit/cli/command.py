@@ -11,18 +11,18 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-import torch
 from mmengine.config import DictAction
 
 from ..configs.constructors import explain
-from ..errors import UserError
+from ..errors import UserError, is_loss_of_a_process
 
 EXIT_USER_ERROR = 2
-EXIT_LOST = 1
-"""Exit code of a process that has lost another process of its run."""
 
 # torchrun ends all processes when one has ended; the one that speaks must come to it.
 _GRACE = 5.0
+
+# One that has lost another is ended by torchrun before it speaks, if that one has said why and come to its end.
+_GRACE_OF_THE_OTHER = 30.0
 
 
 class Parser(argparse.ArgumentParser):
@@ -109,13 +109,6 @@ def launched_rank() -> int:
     return 0
 
 
-def _lost_another_process(error: BaseException) -> bool:
-    """Whether an error of a distributed run is nothing but the end of another process, as gloo and NCCL tell it."""
-    if isinstance(error, getattr(torch.distributed, 'DistBackendError', ())):
-        return True
-    return isinstance(error, RuntimeError) and re.search(r'\bgloo\b|Connection closed by peer', str(error)) is not None
-
-
 def run_command(command: Callable[[list[str]], Any], argv: list[str] | None = None) -> int:
     """Runs a command line's main function, and turns what the caller did wrong into message and code.
 
@@ -132,15 +125,15 @@ def run_command(command: Callable[[list[str]], Any], argv: list[str] | None = No
         result = command(sys.argv[1:] if argv is None else argv)
     except Exception as error:
         message = str(error) if isinstance(error, UserError) else explain(error)
-        if message is None and _lost_another_process(error):
-            time.sleep(_GRACE)  # that one has said why, and torchrun ends this one before it speaks too
+        if message is None and is_loss_of_a_process(error):
+            time.sleep(_GRACE_OF_THE_OTHER)
             print(
                 f'error: process {launched_rank()} has lost another process, or waited too long for it '
                 f'({str(error).splitlines()[0][:200]})',
                 file=sys.stderr,
                 flush=True,
             )
-            return EXIT_LOST
+            return EXIT_USER_ERROR  # by which tools/launch.py knows that it is said
         if message is None:
             raise
         # Where all ranks of a distributed run make the same mistake, one of them says so.

@@ -8,19 +8,21 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
 import torch
 
 from mmsepvit.cli.command import run_command
+from mmsepvit.cli.test import main as test
 from mmsepvit.cli.train import main as train
 
 _CONTEXT = multiprocessing.get_context('forkserver')
 _CONTEXT.set_forkserver_preload(['forked_runs', 'kill_at', 'mmseg.models', 'mmdet.models', 'mmpretrain.models'])
 
 
-def _train(words: list[str], folder: str, log: str, environment: dict[str, str]) -> None:
+def _run(tool: str, words: list[str], folder: str, log: str, environment: dict[str, str]) -> None:
     os.setsid()
     os.chdir(folder)
     os.environ.update(environment)
@@ -28,34 +30,44 @@ def _train(words: list[str], folder: str, log: str, environment: dict[str, str])
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
-    code = run_command(train, words)
+    code = run_command({'train': train, 'test': test}[tool], words)
     sys.stdout.flush()
     os._exit(code)
 
 
+def free_port() -> int:
+    """A port that nothing listens at."""
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        return listener.getsockname()[1]
+
+
 class ForkedRun:
-    """A training in one or more processes.
+    """A training or test in one or more processes.
 
     Args:
-        words: Arguments of ``tools/train.py``.
+        words: Arguments of the tool.
         folder: Working directory.
         log: File that its output is added to.
         processes: Number of processes. More than one find each other as torchrun would have them. Defaults to 1.
         port: Where several processes meet. Defaults to none.
+        tool: 'train' or 'test'. Defaults to 'train'.
     """
 
-    def __init__(self, words: list[str], folder: Path, log: Path, processes: int = 1, port: int = 0) -> None:
+    def __init__(
+        self, words: list[str], folder: Path, log: Path, processes: int = 1, port: int = 0, tool: str = 'train'
+    ) -> None:
         self.processes = []
         for rank in range(processes):
             environment = {'OMP_NUM_THREADS': '1'}
             if processes > 1:
                 environment |= {'RANK': str(rank), 'LOCAL_RANK': str(rank), 'WORLD_SIZE': str(processes)}
                 environment |= {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(port)}
-                launched = [*words[:1], '--launcher', 'pytorch', *words[1:]]
+                launched = ['--launcher', 'pytorch', *words]
             else:
                 launched = words
-            arguments = (launched, str(folder), str(log), environment)
-            process = _CONTEXT.Process(target=_train, args=arguments)
+            arguments = (tool, launched, str(folder), str(log), environment)
+            process = _CONTEXT.Process(target=_run, args=arguments)
             process.start()
             self.processes.append(process)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from forked_runs import ForkedRun
+from forked_runs import ForkedRun, free_port
 from long_runs import HERE, ROOT, arguments, assert_same_run, members_of_group, with_hooks
 from small_runs import short_options, small_config
 
@@ -80,12 +79,6 @@ def test_killed_at_random_moments(setting: str, mini_root: Path, tmp_path: Path)
     assert_same_end(tmp_path / 'whole', work_dir)
     counts['ends equal to that of the undisturbed run'] += 1
     print(f'soak, {setting}: {dict(counts)}')
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(('127.0.0.1', 0))
-        return listener.getsockname()[1]
 
 
 def assert_all_whole(folder: Path) -> int:
