@@ -27,7 +27,7 @@ from .early_stopping import ResumedEarlyStoppingHook
 from .left_out import LeftOut, LeftOutHook, NonEmptyBatches
 from .non_finite import NonFiniteHook
 from .randomness import SeedStepHook, seeded_dataloader
-from .resuming import AlreadyAdvanced, Plan, count_from, without_first_batches
+from .resuming import AlreadyAdvanced, Plan, check_shapes, count_from, without_first_batches
 from .saving import SafeCheckpointHook
 from .stopping import StopHook, StopRequest, with_patient_workers
 
@@ -164,6 +164,7 @@ class SepViTRunner(_Repeatable, Runner):
         plan = Plan(self)
         try:
             super().resume(filename, *args, **options)
+            check_shapes(self)
         except (KeyError, ValueError) as error:
             raise UserError(
                 f"--resume '{filename}': its state of a training is not one of this config's optimizer and schedule "
