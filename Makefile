@@ -53,7 +53,7 @@ demo: $(ENV)
 test: $(ENV)
 	@$(IN_ENV) python -m pytest $(PYTEST_ARGS)
 soak: $(ENV)
-	@$(IN_ENV) python -m pytest -m slow tests/test_engine $(PYTEST_ARGS)
+	@$(IN_ENV) python -m pytest -m slow -rP tests/test_engine $(PYTEST_ARGS)
 lint: .venv-lint
 	@.venv-lint/bin/ruff check .
 	@.venv-lint/bin/ruff format --check .

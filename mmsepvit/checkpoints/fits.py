@@ -36,9 +36,9 @@ def check_fits(path: str, checkpoint: dict[str, Any], config: Config, partial: b
     """
     state = _parameters(checkpoint)
     model = _empty_model(config)
-    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     # Counters of batches seen are not in every checkpoint, and change nothing.
-    missing = [key for key in wanted if key not in state and 'num_batches_tracked' not in key]
+    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items() if 'num_batches_tracked' not in key}
+    missing = [key for key in wanted if key not in state]
     other_shape = [
         key
         for key in wanted

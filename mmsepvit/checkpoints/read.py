@@ -192,12 +192,17 @@ def _read_torch(stream: BinaryIO, trust: bool) -> Any:
             raise unpickling.UnsafeFileError('a TorchScript program')  # torch.load would run it
     elif not trust:
         stream.seek(0)
-        if tarfile.is_tarfile(stream):
+        if tarfile.is_tarfile(stream) and _holds_files(stream):  # a file of zeros is an empty archive
             raise unpickling.UnsafeFileError("the tar format of PyTorch's first versions")
     stream.seek(0)
     options: dict[str, Any] = {} if trust else {'pickle_module': unpickling}
     with _weights_only_by_force(False):  # it refuses any unpickler but torch's own
         return torch.load(stream, map_location='cpu', weights_only=False, **options)
+
+
+def _holds_files(stream: BinaryIO) -> bool:
+    stream.seek(0)
+    return tarfile.open(fileobj=stream).next() is not None
 
 
 @contextmanager
