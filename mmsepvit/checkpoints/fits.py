@@ -14,7 +14,7 @@ from mmengine.model import PretrainedInit
 from mmengine.registry import MODELS, WEIGHT_INITIALIZERS, DefaultScope
 from torch import nn
 
-from ..config_tree import builds, named_nodes, replace_sync_bn
+from ..config_tree import as_list, builds, named_nodes, replace_sync_bn
 from ..errors import UserError
 from ..models import SepViT
 from ..models.pretrained import check_transfer
@@ -64,12 +64,21 @@ def check_pretrained(config: Config) -> None:
     Raises:
         UserError: A file cannot be read, or its weights are not this SepViT's.
     """
-    for path, node in named_nodes(config.model, 'model'):
-        init = node.get('init_cfg') or {}
-        scope = config.get('default_scope')
-        if not builds(node, SepViT, scope, MODELS) or not builds(init, PretrainedInit, scope, WEIGHT_INITIALIZERS):
+    scope = config.get('default_scope')
+    inits = [
+        (path, node, init)
+        for path, node in named_nodes(config.model, 'model')
+        if builds(node, SepViT, scope, MODELS)
+        for init in as_list(node.get('init_cfg'))
+    ]
+    for path, node, init in inits:
+        if not isinstance(init, Mapping) or 'type' not in init:
+            raise UserError(f"{path}.init_cfg: {init!r} must be a group of settings with a type, such as 'Pretrained'.")
+        if not builds(init, PretrainedInit, scope, WEIGHT_INITIALIZERS):
             continue
-        file, prefix = init['checkpoint'], init.get('prefix', '')
+        file, prefix = init.get('checkpoint'), init.get('prefix') or ''
+        if not file:
+            raise UserError(f'{path}.init_cfg of type Pretrained names no checkpoint.')
         state = _parameters(read_checkpoint(file))
         prefix = f'{prefix.rstrip(".")}.' if prefix else ''
         weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}

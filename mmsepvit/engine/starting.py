@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from mmengine.config import Config
+from mmengine.model import PretrainedInit
+from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
+from ..config_tree import builds
 from ..models import SepViT
 
 _DENSE = ('mmdet', 'mmseg')
@@ -35,4 +38,4 @@ def random_start(model: nn.Module, config: Config) -> str | None:
 def _reads_weights(module: nn.Module) -> bool:
     init_cfg = getattr(module, 'init_cfg', None)
     steps = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
-    return any(step and step.get('type') == 'Pretrained' for step in steps)
+    return any(builds(step, PretrainedInit, None, WEIGHT_INITIALIZERS) for step in steps)
