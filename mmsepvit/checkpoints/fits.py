@@ -66,15 +66,20 @@ def check_pretrained(config: Config) -> None:
         UserError: A file cannot be read, or its weights are not this SepViT's.
     """
     scope = config.get('default_scope')
-    starts = [
-        (path, node, step)
+    inits = [
+        (path, node, init)
         for path, node in named_nodes(config.model, 'model')
         if builds(node, SepViT, scope, MODELS)
-        for step in as_list(node.get('init_cfg'))
-        if builds(step, PretrainedInit, scope, WEIGHT_INITIALIZERS)
+        for init in as_list(node.get('init_cfg'))
     ]
-    for path, backbone_cfg, init in starts:
-        file, prefix = init['checkpoint'], init.get('prefix', '')
+    for path, node, init in inits:
+        if not isinstance(init, Mapping) or 'type' not in init:
+            raise UserError(f"{path}.init_cfg: {init!r} must be a group of settings with a type, such as 'Pretrained'.")
+        if not builds(init, PretrainedInit, scope, WEIGHT_INITIALIZERS):
+            continue
+        file, prefix = init.get('checkpoint'), init.get('prefix') or ''
+        if not file:
+            raise UserError(f'{path}.init_cfg of type Pretrained names no checkpoint.')
         state = _parameters(read_checkpoint(file))
         prefix = f'{prefix.rstrip(".")}.' if prefix else ''
         weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}

@@ -122,8 +122,8 @@ def count_config(config: Config, shape: tuple[int, int] | None = None) -> ModelC
         with FlopCounterMode(display=False) as counter:
             try:
                 outputs = parts[name](inputs)
-            except RuntimeError as error:
-                reason = str(error).strip().split('\n')[0]
+            except Exception as error:  # a head of another kind may ask for anything
+                reason = str(error).strip().split('\n')[0] or type(error).__name__
                 raise UserError(
                     f'model.{name} cannot be run on what it gets from {bands} bands of {height}x{width}: {reason}'
                 ) from None
