@@ -32,6 +32,7 @@ __all__ = [
     '__version__',
     'config',
     'convert_official_state_dict',
+    'register_with_mmpretrain',
     'swap_backbone',
     'visualize',
 ]
@@ -43,6 +44,10 @@ def __getattr__(name: str) -> Any:
         from .configs.shipped import config
 
         return config
+    if name == 'register_with_mmpretrain':
+        from .configs.shipped import register_with_mmpretrain
+
+        return register_with_mmpretrain
     if name == 'swap_backbone':
         from .configs.swap import swap_backbone
 

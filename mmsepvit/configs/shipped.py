@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..errors import UserError, did_you_mean
 from .load import config_folder
 
@@ -32,3 +34,25 @@ def config(name: str) -> str:
     if stem not in files:
         raise UserError(f"mmsepvit has no config '{name}' in {folder}.{did_you_mean(stem, files)}")
     return str(files[stem])
+
+
+def register_with_mmpretrain() -> None:
+    """Lets mmpretrain find the classifiers of this package by name, as it finds its own.
+
+    mmpretrain is the one package of the three that lets others add to its names. A second call does nothing.
+
+    Raises:
+        UserError: This installation has no config files.
+        ModuleNotFoundError: mmpretrain is not installed.
+
+    Examples:
+        >>> import mmsepvit
+        >>> from mmpretrain import get_model
+        >>> mmsepvit.register_with_mmpretrain()
+        >>> model = get_model('sepvit_lite_imagenet', pretrained='lite.pth')
+    """
+    from mmpretrain.apis import ModelHub
+
+    index = Path(config('sepvit_lite_imagenet')).with_name('metafile_classification.yml')
+    if not ModelHub.has('sepvit_lite_imagenet'):
+        ModelHub.register_model_index(index, config_prefix=index.parents[1])
