@@ -62,7 +62,7 @@ def class_counts(model: Any, scope: str | None = None) -> dict[str, int]:
         model: The model's config.
         scope: The config's ``default_scope``. Defaults to None, the one that holds now.
     """
-    found = {}
+    found: dict[str, int] = {}
     if isinstance(model, Mapping) and 'language_model' in model:
         return found
     for path, node in named_nodes(model, 'model'):

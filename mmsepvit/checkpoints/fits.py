@@ -84,7 +84,7 @@ def check_pretrained(config: Config) -> None:
         prefix = f'{prefix.rstrip(".")}.' if prefix else ''
         weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
         with torch.device('meta'):
-            backbone = SepViT(**{k: value for k, value in backbone_cfg.items() if k not in ('type', 'init_cfg')})
+            backbone = SepViT(**{k: value for k, value in node.items() if k not in ('type', 'init_cfg')})
         try:
             check_transfer(backbone, weights or state)
         except ValueError as error:

@@ -124,8 +124,12 @@ class SepViTStage(nn.Module):
         return x
 
 
-def _is_whole_numbers(values: object) -> bool:
-    return isinstance(values, Sequence) and all(isinstance(value, Integral) for value in values)
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral)  # NumPy's numbers too, which are no int
+
+
+def _are_whole(values: object) -> bool:
+    return isinstance(values, Sequence) and all(map(_is_whole, values))
 
 
 @MODELS.register_module()
@@ -213,7 +217,7 @@ class SepViT(BaseModule):
         channels, depths = tuple(arch['channels']), tuple(arch['depths'])
         num_stages = len(depths)
         height, width = self._checked_input_size(input_size)
-        if not isinstance(in_channels, Integral) or in_channels < 1:
+        if not _is_whole(in_channels) or in_channels < 1:
             raise ValueError(f'in_channels={in_channels!r} must be at least 1, and a whole number')
         if window_token not in WINDOW_TOKENS:
             raise ValueError(f'window_token={window_token!r} must be one of {WINDOW_TOKENS}')
@@ -229,7 +233,7 @@ class SepViT(BaseModule):
             if flag not in (True, False):  # a text, which Python takes for true whatever it says
                 raise ValueError(f'{name}={flag!r} must be True or False')
         out_indices = self._checked_out_indices(out_indices, num_stages)
-        if not isinstance(frozen_stages, Integral) or frozen_stages not in range(-1, num_stages + 1):
+        if not _is_whole(frozen_stages) or frozen_stages not in range(-1, num_stages + 1):
             raise ValueError(f'frozen_stages={frozen_stages!r} must be from -1 (nothing) to {num_stages} (all stages)')
 
         self.depths = depths
@@ -374,7 +378,7 @@ class SepViT(BaseModule):
             raise ValueError(f'arch={given} must be a name or a dict with the keys {sorted(keys)}')
         for key in sorted(keys):
             rows = arch[key] if key == 'window_sizes' else [arch[key]]
-            if not isinstance(rows, Sequence) or not all(map(_is_whole_numbers, rows)):
+            if not isinstance(rows, Sequence) or not all(map(_are_whole, rows)):
                 unit = 'whole numbers a stage, one a block' if key == 'window_sizes' else 'a whole number a stage'
                 raise ValueError(f'arch: {key}={arch[key]!r} must have {unit}')
         depths = tuple(arch['depths'])
@@ -396,7 +400,7 @@ class SepViT(BaseModule):
     @staticmethod
     def _checked_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tuple[int, ...]:
         given = (out_indices,) if not isinstance(out_indices, Sequence) else tuple(out_indices)
-        if not given or any(not isinstance(i, Integral) or i not in range(-num_stages, num_stages) for i in given):
+        if not given or any(not _is_whole(i) or i not in range(-num_stages, num_stages) for i in given):
             raise ValueError(
                 f'out_indices={out_indices!r} must name stages 0 to {num_stages - 1}, or -{num_stages} to -1, once each'
             )
@@ -408,6 +412,6 @@ class SepViT(BaseModule):
     @staticmethod
     def _checked_input_size(input_size: int | tuple[int, int]) -> tuple[int, int]:
         size = (input_size, input_size) if not isinstance(input_size, Sequence) else tuple(input_size)
-        if len(size) != 2 or any(not isinstance(side, Integral) or side < 1 for side in size):
+        if len(size) != 2 or any(not _is_whole(side) or side < 1 for side in size):
             raise ValueError(f'input_size={input_size!r} must be a positive int or (height, width)')
         return size
