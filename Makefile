@@ -10,6 +10,8 @@ MMCV_CUDA ?= $(sort $(shell nvidia-smi --query-gpu=compute_cap --format=csv,nohe
 # Compilers at a time.
 export MAX_JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST_ARGS ?=
+# Python keeps what it compiles: the packages below a training are 6 seconds of each start without that.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The machine's own uv if pyproject.toml takes its version, else the one that pip puts here.
 UV := $(or $(shell uv python dir >/dev/null 2>&1 && command -v uv),.uv/bin/uv)
@@ -51,7 +53,7 @@ demo: $(ENV)
 test: $(ENV)
 	@$(IN_ENV) python -m pytest $(PYTEST_ARGS)
 soak: $(ENV)
-	@$(IN_ENV) python -m pytest -m slow tests/test_engine $(PYTEST_ARGS)
+	@$(IN_ENV) python -m pytest -m slow -rP tests/test_engine $(PYTEST_ARGS)
 lint: .venv-lint
 	@.venv-lint/bin/ruff check .
 	@.venv-lint/bin/ruff format --check .
@@ -125,8 +127,8 @@ endef
 
 LOCK = $(UV) pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 lock: | $(UV)
-	@$(LOCK) --python-version 3.9 requirements/openmmlab.in requirements/test.in -o requirements/openmmlab.lock
-	@$(LOCK) --python-version 3.10 requirements/onedl.in requirements/test.in -o requirements/onedl.lock
+	@$(LOCK) --python-version 3.9 requirements/openmmlab.in requirements/export.in requirements/test.in -o requirements/openmmlab.lock
+	@$(LOCK) --python-version 3.10 requirements/onedl.in requirements/export.in requirements/test.in -o requirements/onedl.lock
 	@for group in lint docs uv; do \
 		$(LOCK) --python-version 3.11 requirements/$$group.in -o requirements/$$group.lock || exit 1; done
 

@@ -52,20 +52,40 @@ def datasets_of(tree: Any, path: str = '', wrappers: bool = False) -> Iterator[t
             yield from datasets_of(dataset, f'{path}.{i}', wrappers)
 
 
-def class_counts(model: Any) -> dict[str, int]:
+def class_counts(model: Any, scope: str | None = None) -> dict[str, int]:
     """How many classes the heads of a model's config tell apart, by dotted path.
 
-    Only heads whose labels are a dataset's own: an auxiliary or a semantic head may have labels of its own making.
+    Only heads whose labels are a dataset's own: others, such as semantic heads of detectors and heads for edges, make
+    labels of their own, and those that read a text take its words for classes.
+
+    Args:
+        model: The model's config.
+        scope: The config's ``default_scope``. Defaults to None, the one that holds now.
     """
-    found = {}
+    found: dict[str, int] = {}
+    if isinstance(model, Mapping) and 'language_model' in model:
+        return found
     for path, node in named_nodes(model, 'model'):
         name = next((part for part in reversed(path.split('.')) if not part.isdigit()), '')
-        if name in ('decode_head', 'bbox_head', 'head') and isinstance(node.get('num_classes'), int):
-            # One channel through a sigmoid tells two classes apart.
-            found[path] = max(node['num_classes'], 2 if name == 'decode_head' else 1)
+        if name in _HEADS and isinstance(node.get('num_classes'), int):
+            if name != 'auxiliary_head' or _takes_labels(node, scope):
+                # One channel through a sigmoid tells two classes apart.
+                found[path] = max(node['num_classes'], 2 if name in ('decode_head', 'auxiliary_head') else 1)
         elif name == 'panoptic_head' and 'num_things_classes' in node:
             found[path] = node['num_things_classes'] + node.get('num_stuff_classes', 0)
     return found
+
+
+_HEADS = ('decode_head', 'auxiliary_head', 'bbox_head', 'mask_head', 'head')
+
+
+def _takes_labels(head: dict, scope: str | None) -> bool:
+    """Whether an auxiliary head of mmseg's is trained on the class maps as they are."""
+    try:
+        from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+    except ImportError:
+        return False
+    return getattr(built_class(head, scope, MODELS), 'loss_by_feat', None) is BaseDecodeHead.loss_by_feat
 
 
 def as_list(node: Any) -> list:

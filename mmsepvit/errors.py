@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -24,3 +25,13 @@ def did_you_mean(word: str, known: Iterable[str], count: int = 3) -> str:
     """``' Did you mean x or y?'`` for words near to ``word``, an empty string where none is."""
     close = difflib.get_close_matches(word, [str(name) for name in known], n=count, cutoff=0.6)
     return f' Did you mean {" or ".join(close)}?' if close else ''
+
+
+def is_loss_of_a_process(error: BaseException) -> bool:
+    """Whether an error of a distributed run is nothing but the end or silence of another process.
+
+    Args:
+        error: What gloo or NCCL has raised; neither has a class for it on all versions of torch.
+    """
+    told = re.search(r'\bgloo\b|Connection closed by peer|Connection reset by peer', str(error))
+    return isinstance(error, RuntimeError) and (type(error).__name__ == 'DistBackendError' or told is not None)

@@ -14,10 +14,10 @@ from mmengine.model import PretrainedInit
 from mmengine.registry import MODELS, WEIGHT_INITIALIZERS, DefaultScope
 from torch import nn
 
-from ..config_tree import builds, named_nodes, replace_sync_bn
+from ..config_tree import as_list, builds, named_nodes, replace_sync_bn
 from ..errors import UserError
 from ..models import SepViT
-from ..models.pretrained import check_transfer
+from ..models.pretrained import FIRST, check_transfer
 from .read import read_checkpoint
 
 
@@ -28,16 +28,17 @@ def check_fits(path: str, checkpoint: dict[str, Any], config: Config, partial: b
         path: Name of the checkpoint for the message.
         checkpoint: What `read_checkpoint` returned.
         config: The config.
-        partial: Whether some parameters may be missing or of another shape (fine-tuning).
+        partial: Whether some parameters may be missing or of another shape (fine-tuning). Of a SepViT only the layer
+            that reads the image may have another one.
 
     Raises:
         UserError: It is of another model.
     """
     state = _parameters(checkpoint)
     model = _empty_model(config)
-    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     # Counters of batches seen are not in every checkpoint, and change nothing.
-    missing = [key for key in wanted if key not in state and 'num_batches_tracked' not in key]
+    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items() if 'num_batches_tracked' not in key}
+    missing = [key for key in wanted if key not in state]
     other_shape = [
         key
         for key in wanted
@@ -45,7 +46,7 @@ def check_fits(path: str, checkpoint: dict[str, Any], config: Config, partial: b
         and tuple(state[key].shape) != wanted[key]
         and not key.endswith('window_token')  # resized to the trained input size when loaded
     ]
-    if partial and len(missing) + len(other_shape) < len(wanted):
+    if partial and len(missing) + len(other_shape) < len(wanted) and not _of_other_arch(model, other_shape):
         return
     if not missing and not other_shape:
         return
@@ -64,21 +65,37 @@ def check_pretrained(config: Config) -> None:
     Raises:
         UserError: A file cannot be read, or its weights are not this SepViT's.
     """
-    for path, node in named_nodes(config.model, 'model'):
-        init = node.get('init_cfg') or {}
-        scope = config.get('default_scope')
-        if not builds(node, SepViT, scope, MODELS) or not builds(init, PretrainedInit, scope, WEIGHT_INITIALIZERS):
+    scope = config.get('default_scope')
+    inits = [
+        (path, node, init)
+        for path, node in named_nodes(config.model, 'model')
+        if builds(node, SepViT, scope, MODELS)
+        for init in as_list(node.get('init_cfg'))
+    ]
+    for path, node, init in inits:
+        if not isinstance(init, Mapping) or 'type' not in init:
+            raise UserError(f"{path}.init_cfg: {init!r} must be a group of settings with a type, such as 'Pretrained'.")
+        if not builds(init, PretrainedInit, scope, WEIGHT_INITIALIZERS):
             continue
-        file, prefix = init['checkpoint'], init.get('prefix', '')
+        file, prefix = init.get('checkpoint'), init.get('prefix') or ''
+        if not file:
+            raise UserError(f'{path}.init_cfg of type Pretrained names no checkpoint.')
         state = _parameters(read_checkpoint(file))
         prefix = f'{prefix.rstrip(".")}.' if prefix else ''
         weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
         with torch.device('meta'):
-            backbone = SepViT(**{key: value for key, value in node.items() if key not in ('type', 'init_cfg')})
+            backbone = SepViT(**{k: value for k, value in node.items() if k not in ('type', 'init_cfg')})
         try:
             check_transfer(backbone, weights or state)
         except ValueError as error:
             raise UserError(f"{path}.init_cfg: checkpoint '{file}': {error}") from None
+
+
+def _of_other_arch(model: nn.Module, other_shape: list[str]) -> bool:
+    """Whether parameters of a SepViT have another shape that do not depend on the images' channels."""
+    if not isinstance(getattr(model, 'backbone', None), SepViT):
+        return False
+    return any(key.startswith('backbone.') and key != f'backbone.{FIRST}' for key in other_shape)
 
 
 def _parameters(checkpoint: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 import tarfile
 import warnings
 import zipfile
@@ -17,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from hashlib import sha256
 from importlib import resources
 from math import inf
 from pathlib import Path
@@ -39,6 +37,7 @@ from torch import Tensor
 from ..errors import UserError, did_you_mean
 from ..models.pretrained import reading_for_backbone
 from . import unpickling
+from .checksums import find_damage
 
 PACKAGE_SCHEME = 'mmsepvit://'
 """What stands before the name of weights that this package carries."""
@@ -193,12 +192,17 @@ def _read_torch(stream: BinaryIO, trust: bool) -> Any:
             raise unpickling.UnsafeFileError('a TorchScript program')  # torch.load would run it
     elif not trust:
         stream.seek(0)
-        if tarfile.is_tarfile(stream):
+        if tarfile.is_tarfile(stream) and _holds_files(stream):  # a file of zeros is an empty archive
             raise unpickling.UnsafeFileError("the tar format of PyTorch's first versions")
     stream.seek(0)
     options: dict[str, Any] = {} if trust else {'pickle_module': unpickling}
     with _weights_only_by_force(False):  # it refuses any unpickler but torch's own
         return torch.load(stream, map_location='cpu', weights_only=False, **options)
+
+
+def _holds_files(stream: BinaryIO) -> bool:
+    stream.seek(0)
+    return tarfile.open(fileobj=stream).next() is not None
 
 
 @contextmanager
@@ -224,20 +228,10 @@ def _read_safetensors(file: Path) -> dict[str, Any]:
     with safe_open(file, framework='pt', device='cpu') as content:
         meta = dict(content.metadata() or {})
         state = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
-    if 'sha256' in meta and meta['sha256'] != safetensors_hash(file):
-        raise ValueError('the checksum of its tensors is wrong')
+    damage = find_damage(file)
+    if damage is not None:
+        raise ValueError(damage)
     return {'state_dict': state, 'meta': {key: _parsed(value) for key, value in meta.items()}}
-
-
-def safetensors_hash(file: Path) -> str:
-    """SHA-256 of all tensors of a ``.safetensors`` file, its header left out, which can so hold it."""
-    digest = sha256()
-    with file.open('rb') as stream:
-        (header,) = struct.unpack('<Q', stream.read(8))
-        stream.seek(8 + header)
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _parsed(value: str) -> Any:
@@ -274,7 +268,8 @@ def load_from_package(filename: str, map_location: Any = None) -> Any:
     name = filename[len(PACKAGE_SCHEME) :]
     folder = resources.files('mmsepvit') / 'weights'
     if not (folder / f'{name}.safetensors').is_file():
-        names = sorted(Path(file.name).stem for file in folder.iterdir()) if folder.is_dir() else []
+        files = folder.iterdir() if folder.is_dir() else ()
+        names = sorted(Path(file.name).stem for file in files if file.name.endswith('.safetensors'))
         raise UserError(f"'{filename}': this package carries no weights of that name.{did_you_mean(name, names)}")
     with resources.as_file(folder / f'{name}.safetensors') as file:
         return read_file(file)

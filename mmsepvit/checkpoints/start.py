@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner.checkpoint import find_latest_checkpoint
+from torch import Tensor
 
 from ..errors import UserError
 from .fits import check_fits, check_pretrained
@@ -91,10 +92,34 @@ def check_state(path: str, checkpoint: dict[str, Any]) -> None:
     parts = ('log_scalars', 'runtime_info', 'resumed_keys')
     if not isinstance(hub, Mapping) or not all(isinstance(hub.get(part), Mapping) for part in parts):
         faults.append(f'message_hub has not the parts {", ".join(parts)}')
-    if not isinstance(checkpoint['optimizer'], Mapping):
-        faults.append(f'optimizer is a {type(checkpoint["optimizer"]).__name__}')
+    faults += _faults_of_optimizer(checkpoint['optimizer']) + _faults_of_schedulers(checkpoint.get('param_schedulers'))
+    if meta.get('seed') is not None and not _is_count(meta['seed']):
+        faults.append(f'meta.seed is {meta["seed"]!r}')
+    gradients = checkpoint.get('gradients') or {}
+    if not isinstance(gradients, Mapping) or not all(isinstance(value, Tensor) for value in gradients.values()):
+        faults.append('gradients are no tensors with names')
     if faults:
         raise UserError(f"--resume '{path}': its state of a training is damaged: {'; '.join(faults)}.")
+
+
+def _faults_of_optimizer(state: Any) -> list[str]:
+    if not isinstance(state, Mapping):
+        return [f'optimizer is a {type(state).__name__}']
+    if 'param_groups' not in state:  # of several optimizers, or of one with a format of its own
+        return []
+    groups, values = state['param_groups'], state.get('state')
+    if not isinstance(groups, list) or not all(isinstance(group, Mapping) for group in groups):
+        return ['optimizer.param_groups is no list of groups']
+    if not isinstance(values, Mapping) or not all(isinstance(value, Mapping) for value in values.values()):
+        return ['optimizer.state is not one of parameters']
+    return []
+
+
+def _faults_of_schedulers(states: Any) -> list[str]:
+    lists = list(states.values()) if isinstance(states, Mapping) else [states or []]
+    if all(isinstance(each, list) and all(isinstance(state, Mapping) for state in each) for each in lists):
+        return []
+    return ['param_schedulers is no list of states']
 
 
 def _is_count(value: Any) -> bool:

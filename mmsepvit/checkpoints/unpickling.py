@@ -117,4 +117,7 @@ class Unpickler(_InPython):
 
 def load(file: BinaryIO, **options: Any) -> Any:
     """`pickle.load` by the rules of this module."""
-    return Unpickler(file, **options).load()
+    try:
+        return Unpickler(file, **options).load()
+    except KeyError as error:  # a byte that stands for no step of a pickle
+        raise pickle.UnpicklingError(f'no pickle, it has {error}') from None

@@ -16,6 +16,7 @@ from mmengine.fileio import LocalBackend, register_backend
 from torch import Tensor
 
 from ..errors import UserError
+from .checksums import HEADER, TENSORS, hash_header
 
 PART = '.part'
 """What stands behind the name of a file that is not whole yet."""
@@ -101,7 +102,7 @@ def encode_weights(state_dict: dict[str, Tensor], meta: dict[str, Any], suffix: 
         suffix: '.safetensors', or that of a PyTorch file.
 
     Returns:
-        The content. That of a ``.safetensors`` file has the checksum of its tensors in its metadata.
+        The content. That of a ``.safetensors`` file has its checksums in its metadata.
     """
     # Copies, as a view would be written with all of the tensor that it is a view of.
     state_dict = {name: weight.detach().cpu().clone().contiguous() for name, weight in state_dict.items()}
@@ -116,6 +117,8 @@ def encode_weights(state_dict: dict[str, Tensor], meta: dict[str, Any], suffix: 
     size = int.from_bytes(plain[:8], 'little')
     header, data = json.loads(plain[8 : 8 + size]), plain[8 + size :]
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in sorted(meta.items())}
-    header = json.dumps({'__metadata__': {**texts, 'sha256': sha256(data).hexdigest()}, **header}).encode()
-    header += b' ' * (-len(header) % 8)
-    return len(header).to_bytes(8, 'little') + header + data
+    texts[TENSORS] = sha256(data).hexdigest()
+    texts[HEADER] = hash_header({'__metadata__': texts, **header})
+    content = json.dumps({'__metadata__': texts, **header}).encode()
+    content += b' ' * (-len(content) % 8)
+    return len(content).to_bytes(8, 'little') + content + data

@@ -14,6 +14,7 @@ from rich.table import Table
 from ..configs.load import apply_options, load_config
 from ..configs.mini import apply_mini, make_mini_data
 from ..configs.preflight import check_stack
+from ..configs.values import check_values
 from ..datasets.check import FAULTS, Fault, Report, check_data
 from ..errors import UserError, did_you_mean
 from .command import Parser, add_options, whole_number
@@ -119,5 +120,6 @@ def main(argv: list[str]) -> None:
         apply_mini(config)
         make_mini_data()
     apply_options(config, args.cfg_options)
+    check_values(config)
     if run_checks(config, args.workers, args.limit, args.allow):
         raise SystemExit(1)

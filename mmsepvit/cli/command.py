@@ -14,12 +14,15 @@ from typing import Any, NoReturn
 from mmengine.config import DictAction
 
 from ..configs.constructors import explain
-from ..errors import UserError
+from ..errors import UserError, is_loss_of_a_process
 
 EXIT_USER_ERROR = 2
 
 # torchrun ends all processes when one has ended; the one that speaks must come to it.
 _GRACE = 5.0
+
+# One that has lost another is ended by torchrun before it speaks, if that one has said why and come to its end.
+_GRACE_OF_THE_OTHER = 30.0
 
 
 class Parser(argparse.ArgumentParser):
@@ -122,6 +125,15 @@ def run_command(command: Callable[[list[str]], Any], argv: list[str] | None = No
         result = command(sys.argv[1:] if argv is None else argv)
     except Exception as error:
         message = str(error) if isinstance(error, UserError) else explain(error)
+        if message is None and is_loss_of_a_process(error):
+            time.sleep(_GRACE_OF_THE_OTHER)
+            print(
+                f'error: process {launched_rank()} has lost another process, or waited too long for it '
+                f'({str(error).splitlines()[0][:200]})',
+                file=sys.stderr,
+                flush=True,
+            )
+            return EXIT_USER_ERROR  # by which tools/launch.py knows that it is said
         if message is None:
             raise
         # Where all ranks of a distributed run make the same mistake, one of them says so.

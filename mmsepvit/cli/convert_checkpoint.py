@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..checkpoints import convert_official_state_dict
 from ..checkpoints.fits import guess_arch
-from ..checkpoints.read import read_file
+from ..checkpoints.read import first_not_finite, read_file
 from ..checkpoints.write import check_destination, encode_weights, write_whole
 from ..errors import UserError
 from ..models import SepViT
@@ -66,9 +66,14 @@ def main(argv: list[str]) -> None:
 
 def _read(path: str, trust: bool) -> dict[str, Any]:
     checkpoint = read_file(path, trust)
+    if path.endswith('.safetensors'):
+        checkpoint = checkpoint['state_dict']
     state_dict = checkpoint.get('model', checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(state_dict, dict) or not all(isinstance(value, Tensor) for value in state_dict.values()):
         raise UserError(
             f"checkpoint '{path}' is not in the published format: it must hold parameters, by themselves or as 'model'."
         )
+    name = first_not_finite(state_dict)
+    if name is not None:
+        raise UserError(f"checkpoint '{path}' holds numbers that are not finite, in {name}; take one from before.")
     return checkpoint

@@ -14,6 +14,7 @@ from ..checkpoints.start import Start
 from ..configs.load import apply_options, load_config
 from ..configs.mini import apply_mini, make_mini_data
 from ..configs.preflight import check_data, check_launcher, check_stack, check_work_dir
+from ..configs.values import check_values
 from ..engine.runner import build_runner, distribute_on_cpu
 from ..evaluation.tables import PresentClasses
 from .command import add_options, add_trust, whole_number
@@ -56,6 +57,7 @@ def load(args: argparse.Namespace) -> tuple[Config, list[str]]:
     config, notes = swap_as_asked(config, args)
     notes += apply_mini(config) if args.mini else []
     notes += apply_options(config, args.cfg_options)
+    check_values(config)
     config.randomness = {'seed': None, **(config.get('randomness') or {})}
     if args.seed is not None:
         config.randomness.seed = args.seed

@@ -6,16 +6,17 @@ set has, is noted in the log.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
-from mmengine.registry import DATASETS, METRICS, MODELS
+from mmengine.registry import DATASETS, METRICS, MODELS, OPTIMIZERS
 
-from ..config_tree import as_list, builds, built_class, datasets_of
-from ..errors import UserError
+from ..config_tree import as_list, builds, built_class, class_counts, datasets_of
+from ..errors import UserError, did_you_mean
+from .widths import check_widths
 
 
 def check_agreement(config: Config) -> list[str]:
@@ -30,16 +31,35 @@ def check_agreement(config: Config) -> list[str]:
     Raises:
         UserError: The training or its first validation would end for certain.
     """
+    _check_optimizer(config)
+    check_widths(config)
     if config.get('val_evaluator') and config.get('val_cfg'):
         _check_save_best(config)
     if config.default_scope == 'mmpretrain':
         _check_topk(config)
         _check_one_hot(config)
-    counts = [*_classes_of_data(config), *_classes_of_heads(config)]
+    heads = class_counts(config.model, config.default_scope)
+    # The heads of a panoptic model share the classes out among them.
+    counts = [*_classes_of_data(config), *((path, n) for path, n in heads.items() if 'panoptic_head' not in path)]
     if len({count for _, count in counts}) < 2:
         return []
     places = ', '.join(f'{count} in {place}' for place, count in dict.fromkeys(counts))
     return [f'the numbers of classes differ: {places}. A label that a head has no class for ends the training.']
+
+
+def _check_optimizer(config: Config) -> None:
+    """mmengine's constructor of optimizers looks the class up by itself, and asks what it does not find."""
+    wrapper = config.optim_wrapper
+    optimizer = wrapper.get('optimizer')
+    if 'constructor' in wrapper and 'optimizer' not in wrapper:  # one of several, say
+        return
+    if not isinstance(optimizer, Mapping):
+        raise UserError(f'optim_wrapper.optimizer={optimizer!r} must be a group of settings with a type.')
+    if built_class(optimizer, config.default_scope, OPTIMIZERS) is None:
+        name = optimizer.get('type')
+        raise UserError(
+            f"optim_wrapper.optimizer.type='{name}' is no optimizer.{did_you_mean(str(name), OPTIMIZERS.module_dict)}"
+        )
 
 
 def _check_save_best(config: Config) -> None:
@@ -138,30 +158,8 @@ def _classes_of_data(config: Config) -> Iterator[tuple[str, int]]:
         own = (dataset.get('metainfo') or {}).get('classes') or dataset.get('classes')
         known = getattr(cls, 'METAINFO', None) or {}
         classes = own or known.get('classes')
-        # Else it is the name of a file, or the heads of a panoptic model share the classes out among them.
+        # Else it is the name of a file, or a panoptic model's heads share the classes out among them.
         if isinstance(classes, (list, tuple)) and 'thing_classes' not in known:
-            yield f'{where} ({getattr(cls, "__name__", dataset.get("type"))})', len(classes)
-
-
-def _classes_of_heads(config: Config) -> Iterator[tuple[str, int]]:
-    """Number of classes of each head that is trained on the labels of the data set as they are."""
-    model = config.model
-    if config.default_scope == 'mmseg':
-        from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-
-        for name in ('decode_head', 'auxiliary_head'):
-            for head in as_list(model.get(name)):
-                cls = built_class(head, 'mmseg', MODELS)
-                # Others make labels of their own, of edges for example; one channel may stand for two classes.
-                takes_labels = getattr(cls, 'loss_by_feat', None) is BaseDecodeHead.loss_by_feat
-                if takes_labels and head.get('out_channels') is None and head.get('num_classes', 1) != 1:
-                    yield f'model.{name}', head['num_classes']
-    elif config.default_scope == 'mmdet' and 'language_model' not in model:  # whose classes are words
-        second = model.get('roi_head') or {}
-        named = {'bbox_head': model, 'mask_head': model, 'roi_head.bbox_head': second, 'roi_head.mask_head': second}
-        for name, parent in named.items():
-            for head in as_list(parent.get(name.rpartition('.')[2])):
-                if isinstance(head.get('num_classes'), int):
-                    yield f'model.{name}', head['num_classes']
-    elif config.default_scope == 'mmpretrain' and isinstance((model.get('head') or {}).get('num_classes'), int):
-        yield 'model.head', model.head.num_classes
+            # Of maps with one class, a head takes everything else for the second one.
+            count = max(len(classes), 2 if config.default_scope == 'mmseg' else 1)
+            yield f'{where} ({getattr(cls, "__name__", dataset.get("type"))})', count

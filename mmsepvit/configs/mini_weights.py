@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..config_tree import named_nodes
+from ..config_tree import as_list, named_nodes
 
 
 def leave_out_missing_weights(config: Config) -> list[str]:
@@ -21,10 +21,11 @@ def leave_out_missing_weights(config: Config) -> list[str]:
     """
     missing = []
     for _, node in list(named_nodes(config.model, 'model')):
-        init_cfg = node.get('init_cfg')
-        if isinstance(init_cfg, dict) and _is_missing(init_cfg.get('checkpoint')):
-            missing.append(init_cfg['checkpoint'])
-            node.init_cfg = None
+        steps = as_list(node.get('init_cfg'))
+        absent = [step for step in steps if _is_missing(step.get('checkpoint'))]
+        if absent:
+            missing += [step['checkpoint'] for step in absent]
+            node['init_cfg'] = [step for step in steps if step not in absent] or None
     if _is_missing(config.get('load_from')):
         missing.append(config.load_from)
         config.load_from = None

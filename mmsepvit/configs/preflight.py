@@ -94,6 +94,8 @@ def check_parts(config: Config, needed: str) -> None:
     Raises:
         UserError: Something is missing.
     """
+    if not config.get('model'):
+        raise UserError(f"config '{config.filename}' has no model.")
     for split, keys in _PARTS.items():
         missing = [key for key in keys if config.get(key) is None]
         if missing and (split == needed or len(missing) < len(keys)):

@@ -22,7 +22,7 @@ from torch.utils.data import Dataset
 
 from ..config_tree import as_list, class_counts, nodes
 from ..datasets.naming import DataError, blame, describe, explain, locate, named_errors
-from ..errors import UserError
+from ..errors import UserError, is_loss_of_a_process
 from .left_out import WHY, LeftOut
 
 _HELP = 'tools/check_data.py CONFIG finds what is wrong with the data; --skip-bad N leaves up to N samples out.'
@@ -255,7 +255,9 @@ def name_batches(loop: BaseLoop) -> None:
             return run_iter(*args)
         except UserError:
             raise
-        except Exception:
+        except Exception as error:
+            if is_loss_of_a_process(error):
+                raise
             batch = args[-1] if isinstance(args[-1], dict) else {}
             samples = [{'data_samples': sample} for sample in as_list(batch.get('data_samples'))]
             loop.runner.logger.error(f'this batch ended the run: {_images(samples)}')

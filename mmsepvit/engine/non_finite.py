@@ -84,7 +84,8 @@ class NonFiniteHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
         # mmengine has waited for these numbers already.
-        values = {name: float(value) for name, value in (outputs or {}).items() if _is_number(value)}
+        numbers = {name: value for name, value in (outputs or {}).items() if _is_number(value)}
+        values = {name: float(v.detach() if isinstance(v, Tensor) else v) for name, v in numbers.items()}
         terms = [name for name, value in values.items() if not math.isfinite(value)]
         if not terms and not self._skipped:
             runner.failed_in_a_row = 0

@@ -18,6 +18,10 @@ _PROGRESS = ('last_step', '_global_step', '_last_value', 'base_values', 'verbose
 """What a scheduler has reached; all else in its state is what the config asked for."""
 
 
+_LIKE_PARAMETERS = frozenset({'exp_avg', 'exp_avg_sq', 'max_exp_avg_sq', 'momentum_buffer'})
+"""What torch's usual optimizers keep in the shape of a parameter."""
+
+
 class AlreadyAdvanced:
     """A data iterator that stands at the right place, so that the loop's skipping must do nothing.
 
@@ -168,6 +172,25 @@ class Plan:
             each._last_value = [each._last_value[place[kind]] for kind in kinds]
             for group, kind in zip(groups, kinds):
                 group[each.param_name] = groups[first[kind]][each.param_name]
+
+
+def check_shapes(runner: Runner) -> None:
+    """Checks that a resumed optimizer's averages have the shapes of their parameters, which torch does not.
+
+    They have others where the model has its parameters in another order than then.
+
+    Args:
+        runner: The runner, resumed.
+
+    Raises:
+        ValueError: They have not.
+    """
+    optimizer = _optimizer(runner)
+    for parameter, state in optimizer.state.items() if optimizer else ():
+        for name in _LIKE_PARAMETERS & state.keys():
+            average = state[name]
+            if average is not None and average.shape != parameter.shape:
+                raise ValueError(f'{name} of shape {tuple(average.shape)} for a parameter {tuple(parameter.shape)}')
 
 
 def _step_through(schedulers: list[Any], iterations: int, epochs: int) -> None:

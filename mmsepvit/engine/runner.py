@@ -13,7 +13,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import InfiniteSampler
 from mmengine.device import get_device
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
 from mmengine.registry import DATA_SAMPLERS, HOOKS, MODEL_WRAPPERS, RUNNERS
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, FlexibleRunner, Priority, Runner
 from torch import nn
@@ -23,10 +23,11 @@ from ..config_tree import builds, replace_sync_bn
 from ..errors import UserError
 from .bad_data import LabelRange, guard_metrics, guarded_dataloader, name_batches
 from .compiling import compile_backbones
+from .early_stopping import ResumedEarlyStoppingHook
 from .left_out import LeftOut, LeftOutHook, NonEmptyBatches
 from .non_finite import NonFiniteHook
 from .randomness import SeedStepHook, seeded_dataloader
-from .resuming import AlreadyAdvanced, Plan, count_from, without_first_batches
+from .resuming import AlreadyAdvanced, Plan, check_shapes, count_from, without_first_batches
 from .saving import SafeCheckpointHook
 from .stopping import StopHook, StopRequest, with_patient_workers
 
@@ -119,6 +120,10 @@ class SepViTFlexibleRunner(_Repeatable, FlexibleRunner):
     """
 
 
+_OURS = {CheckpointHook: SafeCheckpointHook, EarlyStoppingHook: ResumedEarlyStoppingHook}
+"""mmengine's hooks whose state a resumed run would lack, and what stands in their place."""
+
+
 class SepViTRunner(_Repeatable, Runner):
     """A Runner whose training is a function of the seed and the iteration (see ``randomness``).
 
@@ -143,11 +148,11 @@ class SepViTRunner(_Repeatable, Runner):
             return super().train()
 
     def register_hook(self, hook: Hook | dict, priority: str | int | Priority | None = None) -> None:
-        """Registers a hook, `SafeCheckpointHook` in the place of mmengine's ``CheckpointHook``."""
+        """Registers a hook; in the place of mmengine's checkpoint and early stopping hooks, those of this project."""
         if isinstance(hook, dict):
             kind = hook['type']
-            if (HOOKS.get(kind) if isinstance(kind, str) else kind) is CheckpointHook:
-                hook = {**hook, 'type': SafeCheckpointHook}
+            ours = _OURS.get(HOOKS.get(kind) if isinstance(kind, str) else kind)
+            hook = {**hook, 'type': ours} if ours else hook
         super().register_hook(hook, priority)
 
     def resume(self, filename: str, *args: Any, **options: Any) -> None:
@@ -159,6 +164,7 @@ class SepViTRunner(_Repeatable, Runner):
         plan = Plan(self)
         try:
             super().resume(filename, *args, **options)
+            check_shapes(self)
         except (KeyError, ValueError) as error:
             raise UserError(
                 f"--resume '{filename}': its state of a training is not one of this config's optimizer and schedule "

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from mmengine.config import Config
+from mmengine.model import PretrainedInit, is_model_wrapper
+from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
-from ..models import SepViT
+from ..config_tree import as_list, builds
+from ..models import FeatureDistillation, SepViT
 
-_DENSE = ('mmdet', 'mmseg')
+_CLASSIFIERS = 'mmpretrain'
+"""Scope of what weights come from. Every other scope's models are there to start from some."""
 
 
 def random_start(model: nn.Module, config: Config) -> str | None:
@@ -18,10 +22,13 @@ def random_start(model: nn.Module, config: Config) -> str | None:
         config: Its config, with ``load_from`` and ``resume`` as the command line left them.
 
     Returns:
-        A warning, or None where the model starts from weights or is none of segmentation or detection: a classifier,
-        and what distils one, are what weights come from.
+        A warning, or None where the model starts from weights, or is one that weights come from: a classifier, or a
+        distillation.
     """
-    if config.get('default_scope') not in _DENSE or config.get('load_from') or config.get('resume'):
+    if config.get('default_scope') == _CLASSIFIERS or config.get('load_from') or config.get('resume'):
+        return None
+    model = model.module if is_model_wrapper(model) else model
+    if isinstance(model, FeatureDistillation):
         return None
     backbones = [module for module in model.modules() if isinstance(module, SepViT)]
     if not backbones or _reads_weights(model) or all(map(_reads_weights, backbones)):
@@ -33,6 +40,5 @@ def random_start(model: nn.Module, config: Config) -> str | None:
 
 
 def _reads_weights(module: nn.Module) -> bool:
-    init_cfg = getattr(module, 'init_cfg', None)
-    steps = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
-    return any(step and step.get('type') == 'Pretrained' for step in steps)
+    steps = as_list(getattr(module, 'init_cfg', None))
+    return any(builds(step, PretrainedInit, None, WEIGHT_INITIALIZERS) for step in steps)

@@ -130,6 +130,30 @@ def with_patient_workers(dataloader: dict, seed: int) -> dict:
     return {**dataloader, 'worker_init_fn': {'type': let_parent_decide, 'then': then}}
 
 
+class _Averages:
+    """Knows whether the averaged weights of an ``EMAHook`` are in the model's place, as they are in a validation.
+
+    mmpretrain's own hook may validate both kinds of weights, one after the other.
+
+    Args:
+        hook: The hook.
+    """
+
+    def __init__(self, hook: EMAHook) -> None:
+        self._in_place = False
+        self._swap = hook._swap_ema_parameters
+        hook._swap_ema_parameters = self._swap_and_note
+
+    def _swap_and_note(self) -> None:
+        self._swap()
+        self._in_place = not self._in_place
+
+    def take_out(self) -> None:
+        """Puts the trained weights back."""
+        if self._in_place:
+            self._swap_and_note()
+
+
 @HOOKS.register_module()
 class StopHook(Hook):
     """Ends a training between two iterations when a `StopRequest` has been received by any process.
@@ -143,6 +167,9 @@ class StopHook(Hook):
     def __init__(self, request: StopRequest) -> None:
         self.request = request
 
+    def before_run(self, runner: Runner) -> None:
+        self._averages = [_Averages(hook) for hook in runner.hooks if isinstance(hook, EMAHook)]
+
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         received = self._received_by_any()
         if received:
@@ -151,9 +178,8 @@ class StopHook(Hook):
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         # Processes validate different numbers of images, so each listens for itself here.
         if self.request.received and runner.train_loop.iter:
-            for hook in runner.hooks:
-                if isinstance(hook, EMAHook):  # the averaged weights are in the model's place
-                    hook.after_val_epoch(runner)
+            for averages in self._averages:
+                averages.take_out()
             self._stop(runner, self.request.received, runner.iter)
 
     def _received_by_any(self) -> signal.Signals | None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import UserError
-from ..models import SepViT
+from ..models import FeatureDistillation, SepViT
 
 DEFAULT_SHAPES = {'mmpretrain': (224, 224), 'mmseg': (512, 2048), 'mmdet': (800, 1280)}
 """Height and width at which the paper counts, by the config's ``default_scope``."""
@@ -97,7 +97,8 @@ def count_config(config: Config, shape: tuple[int, int] | None = None) -> ModelC
     Needs no data, no weights, and no memory beyond the parameters: in the forward pass only shapes are computed.
 
     Args:
-        config: The config of a classifier, a segmentor with one decode head, or a detector with one or two stages.
+        config: The config of a classifier, a segmentor with one decode head, or a detector with one or two stages; of a
+            distillation the student alone is counted.
         shape: Height and width of the image in pixels. Defaults to those at which the paper counts.
 
     Returns:
@@ -121,8 +122,8 @@ def count_config(config: Config, shape: tuple[int, int] | None = None) -> ModelC
         with FlopCounterMode(display=False) as counter:
             try:
                 outputs = parts[name](inputs)
-            except RuntimeError as error:
-                reason = str(error).strip().split('\n')[0]
+            except Exception as error:  # a head of another kind may ask for anything
+                reason = str(error).strip().split('\n')[0] or type(error).__name__
                 raise UserError(
                     f'model.{name} cannot be run on what it gets from {bands} bands of {height}x{width}: {reason}'
                 ) from None
@@ -155,6 +156,8 @@ def _num_params(module: nn.Module) -> int:
 
 
 def _parts(model: nn.Module) -> dict[str, nn.Module]:
+    if isinstance(model, FeatureDistillation):  # its teachers and projections are gone where the student is used
+        return {'backbone': model.backbone}
     modules = dict(model.named_modules())
     parts = {name: modules[name] for name in _PARTS if name in modules}
     lists = [name for name, part in parts.items() if isinstance(part, nn.ModuleList)]
@@ -170,6 +173,8 @@ def _parts(model: nn.Module) -> dict[str, nn.Module]:
 def _run_parts(model: nn.Module, images: Tensor, run: Callable[[str, Any], Any]) -> None:
     """Runs each part once, on the shapes that it sees in testing (the auxiliary head as in training)."""
     features = run('backbone', images)
+    if isinstance(model, FeatureDistillation):
+        return
     if model.with_neck:
         features = run('neck', features)
     for name in ('head', 'decode_head', 'auxiliary_head', 'bbox_head', 'rpn_head'):

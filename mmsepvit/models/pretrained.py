@@ -23,7 +23,8 @@ reading_for_backbone: ContextVar[bool] = ContextVar('reading_for_backbone', defa
 
 _TOKEN = '.attn.window_token'
 _PSA = '.attn.psa_'
-_FIRST = 'stages.0.patch_embed.proj.weight'  # it reads the image's channels
+FIRST = 'stages.0.patch_embed.proj.weight'
+"""The parameter that reads the image's channels."""
 
 
 class Mismatch(NamedTuple):
@@ -98,8 +99,8 @@ def check_transfer(backbone: nn.Module, weights: Mapping[str, Tensor]) -> Mismat
     if not own.keys() & weights.keys():
         raise ValueError(f'none of the weights is a parameter of SepViT.{_advice(weights)}')
     other = [name for name in own if name in weights and not _fits(name, own[name], weights[name])]
-    if other == [_FIRST]:
-        given, bands = weights[_FIRST].shape[1], own[_FIRST].shape[1]
+    if other == [FIRST]:
+        given, bands = weights[FIRST].shape[1], own[FIRST].shape[1]
         raise ValueError(
             f'they were trained on images of {given} channels, and this SepViT has in_channels={bands}. With load_from '
             'in the config, or in its place, all other weights are loaded.'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral, Real
 
 import torch
 from mmengine.model import BaseModule
@@ -123,6 +124,14 @@ class SepViTStage(nn.Module):
         return x
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral)  # NumPy's numbers too, which are no int
+
+
+def _are_whole(values: object) -> bool:
+    return isinstance(values, Sequence) and all(map(_is_whole, values))
+
+
 @MODELS.register_module()
 class SepViT(BaseModule):
     """SepViT backbone.
@@ -208,8 +217,8 @@ class SepViT(BaseModule):
         channels, depths = tuple(arch['channels']), tuple(arch['depths'])
         num_stages = len(depths)
         height, width = self._checked_input_size(input_size)
-        if in_channels < 1:
-            raise ValueError(f'in_channels={in_channels} must be at least 1')
+        if not _is_whole(in_channels) or in_channels < 1:
+            raise ValueError(f'in_channels={in_channels!r} must be at least 1, and a whole number')
         if window_token not in WINDOW_TOKENS:
             raise ValueError(f'window_token={window_token!r} must be one of {WINDOW_TOKENS}')
         rates = {
@@ -218,11 +227,14 @@ class SepViT(BaseModule):
             'drop_path_rate': drop_path_rate,
         }
         for name, rate in rates.items():
-            if not 0 <= rate < 1:
-                raise ValueError(f'{name}={rate} must be at least 0 and below 1')
+            if not isinstance(rate, Real) or not 0 <= rate < 1:
+                raise ValueError(f'{name}={rate!r} must be at least 0 and below 1')
+        for name, flag in {'single_window_psa': single_window_psa, 'with_cp': with_cp}.items():
+            if flag not in (True, False):  # a text, which Python takes for true whatever it says
+                raise ValueError(f'{name}={flag!r} must be True or False')
         out_indices = self._checked_out_indices(out_indices, num_stages)
-        if frozen_stages not in range(-1, num_stages + 1):
-            raise ValueError(f'frozen_stages={frozen_stages} must be from -1 (nothing) to {num_stages} (all stages)')
+        if not _is_whole(frozen_stages) or frozen_stages not in range(-1, num_stages + 1):
+            raise ValueError(f'frozen_stages={frozen_stages!r} must be from -1 (nothing) to {num_stages} (all stages)')
 
         self.depths = depths
         self.out_indices = out_indices
@@ -364,6 +376,11 @@ class SepViT(BaseModule):
         if not isinstance(arch, dict) or set(arch) != keys:
             given = sorted(arch) if isinstance(arch, dict) else repr(arch)
             raise ValueError(f'arch={given} must be a name or a dict with the keys {sorted(keys)}')
+        for key in sorted(keys):
+            rows = arch[key] if key == 'window_sizes' else [arch[key]]
+            if not isinstance(rows, Sequence) or not all(map(_are_whole, rows)):
+                unit = 'whole numbers a stage, one a block' if key == 'window_sizes' else 'a whole number a stage'
+                raise ValueError(f'arch: {key}={arch[key]!r} must have {unit}')
         depths = tuple(arch['depths'])
         if not depths or any(len(arch[key]) != len(depths) for key in keys):
             lengths = {key: len(arch[key]) for key in sorted(keys)}
@@ -382,10 +399,10 @@ class SepViT(BaseModule):
 
     @staticmethod
     def _checked_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tuple[int, ...]:
-        given = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
-        if not given or any(i not in range(-num_stages, num_stages) for i in given):
+        given = (out_indices,) if not isinstance(out_indices, Sequence) else tuple(out_indices)
+        if not given or any(not _is_whole(i) or i not in range(-num_stages, num_stages) for i in given):
             raise ValueError(
-                f'out_indices={out_indices} must name stages 0 to {num_stages - 1}, or -{num_stages} to -1, once each'
+                f'out_indices={out_indices!r} must name stages 0 to {num_stages - 1}, or -{num_stages} to -1, once each'
             )
         indices = tuple(i % num_stages for i in given)
         if len(set(indices)) != len(indices):
@@ -394,7 +411,7 @@ class SepViT(BaseModule):
 
     @staticmethod
     def _checked_input_size(input_size: int | tuple[int, int]) -> tuple[int, int]:
-        size = (input_size, input_size) if isinstance(input_size, int) else tuple(input_size)
-        if len(size) != 2 or min(size) < 1:
-            raise ValueError(f'input_size={input_size} must be a positive int or (height, width)')
+        size = (input_size, input_size) if not isinstance(input_size, Sequence) else tuple(input_size)
+        if len(size) != 2 or any(not _is_whole(side) or side < 1 for side in size):
+            raise ValueError(f'input_size={input_size!r} must be a positive int or (height, width)')
         return size

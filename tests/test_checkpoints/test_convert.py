@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from kinds import published
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mmsepvit import convert_official_state_dict
@@ -47,6 +48,15 @@ def test_file_is_tensors_alone(source: dict[str, Tensor], tmp_path: Path, capsys
     out = capsys.readouterr().out
     assert 'SepViT lite, classification with 1000 classes, 190 tensors, 3.66 M parameters' in out
     assert '26 parameters keep their initial values' in out
+
+
+def test_safetensors_are_read(source: dict[str, Tensor], tmp_path: Path) -> None:
+    src, dst = tmp_path / 'src.safetensors', tmp_path / 'dst.safetensors'
+    save_file(source, src)
+    assert run_command(convert_checkpoint, [str(src), str(dst)]) == 0
+    written = load_file(dst)
+    assert written.keys() == convert_official_state_dict(source).keys()
+    assert torch.equal(written['head.fc.bias'], source['head.bias'])
 
 
 def test_half_precision_view_is_written_small(source: dict[str, Tensor], tmp_path: Path) -> None:
@@ -104,6 +114,8 @@ def _write(path: Path, what: str, source: dict[str, Tensor]) -> None:
         torch.save({name: weight for name, weight in source.items() if name != 'blocks.2.0.mlp.fc1.bias'}, path)
     elif what == 'stage missing':
         torch.save({name: weight for name, weight in source.items() if '.3.' not in name[:14]}, path)
+    elif what == 'not finite':
+        torch.save({**source, 'norm.bias': torch.full_like(source['norm.bias'], float('nan'))}, path)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +132,7 @@ def _write(path: Path, what: str, source: dict[str, Tensor]) -> None:
         ('other model', "'conv1.weight' is not a parameter of a published SepViT checkpoint"),
         ('incomplete', 'stages.2.blocks.0.mlp.fc1.bias'),
         ('stage missing', 'has not the depths and channels of SepViT'),
+        ('not finite', 'not finite, in norm.bias'),
     ],
 )
 def test_bad_source(

@@ -49,7 +49,9 @@ def test_file(suffix: str, checkpoint: Path, tmp_path: Path, capsys: pytest.Capt
     for name, value in read['state_dict'].items():
         assert value.dtype == (torch.float16 if wanted[name].is_floating_point() else torch.int64)
         torch.testing.assert_close(value, wanted[name].to(value.dtype), rtol=0, atol=0)
-    meta = {key: value for key, value in read['meta'].items() if key not in ('sha256', 'mmsepvit_version')}
+    meta = {
+        key: value for key, value in read['meta'].items() if key not in ('sha256', 'header_sha256', 'mmsepvit_version')
+    }
     assert meta == {
         'arch': 'lite',
         'task': 'classification',

@@ -138,10 +138,11 @@ def test_programs_are_refused(tmp_path: Path) -> None:
         read_file(tmp_path / 'old.pth')
 
 
-def test_flipped_bits_are_found_or_change_nothing(tmp_path: Path) -> None:
-    path = tmp_path / 'a.pth'
-    state = {'state_dict': {'a': torch.arange(500.0), 'b': torch.ones(3)}, 'meta': {'iter': 3}}
-    torch.save(state, path)
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_flipped_bits_are_found_or_change_nothing(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f'a{suffix}'
+    state = {'state_dict': {'a': torch.arange(100.0), 'b': torch.ones(3)}, 'meta': {'iter': 3}}
+    path.write_bytes(encode_weights(state['state_dict'], state['meta'], suffix))
     whole = path.read_bytes()
     draws = random.Random(0)
     found = 0
@@ -152,9 +153,10 @@ def test_flipped_bits_are_found_or_change_nothing(tmp_path: Path) -> None:
         try:
             read = read_file(path)
         except UserError as error:
-            found += 'a.pth' in str(error)
+            found += path.name in str(error)
         else:
-            assert read['meta'] == {'iter': 3}
+            assert read['meta']['iter'] == 3
+            assert read['state_dict'].keys() == state['state_dict'].keys()
             assert all(torch.equal(read['state_dict'][name], value) for name, value in state['state_dict'].items())
     assert found > 100
 

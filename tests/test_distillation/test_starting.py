@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 from mmengine.config import Config
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, PretrainedInit
 from torch import nn
 
-from mmsepvit import SepViT
+from mmsepvit import FeatureDistillation, SepViT
 from mmsepvit.engine.starting import random_start
 
 FILE = {'type': 'Pretrained', 'checkpoint': 'weights.pth'}
+NORMAL = {'type': 'Normal', 'layer': 'Conv2d'}
 
 
 class Segmentor(BaseModule):
@@ -19,11 +20,15 @@ class Segmentor(BaseModule):
         self.backbone = SepViT('lite', init_cfg=backbone_init_cfg)
 
 
-@pytest.mark.parametrize('scope', ['mmseg', 'mmdet'])
+@pytest.mark.parametrize('scope', ['mmseg', 'mmdet', 'mmrotate', None])
 def test_random_weights_are_told_of(scope: str) -> None:
     warning = random_start(Segmentor(), Config({'default_scope': scope, 'load_from': None, 'resume': False}))
     assert 'RANDOM' in warning
     assert 'docs/without_weights.md' in warning
+
+
+def test_other_initialisation_is_random_too() -> None:
+    assert random_start(Segmentor(backbone_init_cfg=NORMAL), Config({'default_scope': 'mmseg'})) is not None
 
 
 @pytest.mark.parametrize(
@@ -31,6 +36,10 @@ def test_random_weights_are_told_of(scope: str) -> None:
     [
         (Segmentor(backbone_init_cfg=FILE), {}),
         (Segmentor(init_cfg=FILE), {}),
+        (Segmentor(backbone_init_cfg=[NORMAL, FILE]), {}),
+        (Segmentor(backbone_init_cfg={**FILE, 'type': PretrainedInit}), {}),
+        (Segmentor(backbone_init_cfg={**FILE, 'type': 'mmengine.Pretrained'}), {}),
+        (FeatureDistillation(SepViT('lite'), nn.Identity(), [{'student': 3, 'teacher': 0, 'channels': 3}]), {}),
         (Segmentor(), {'load_from': 'detector.pth'}),
         (Segmentor(), {'resume': True}),
         (Segmentor(), {'default_scope': 'mmpretrain'}),

@@ -11,6 +11,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from mmsepvit.datasets.naming import DataError
+
 
 @HOOKS.register_module(force=True)
 class SignalAt(Hook):
@@ -41,6 +43,18 @@ class SignalAt(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
         self._send(runner, 'validated')
+
+
+@HOOKS.register_module(force=True)
+class RaiseAt(Hook):
+    """Raises the error of an image before a training iteration of one process."""
+
+    def __init__(self, iteration: int, rank: int) -> None:
+        self.iteration, self.rank = iteration, rank
+
+    def before_train_iter(self, runner: Runner, **_: Any) -> None:
+        if (runner.iter, runner.rank) == (self.iteration, self.rank):
+            raise DataError('image x cannot be read')
 
 
 @HOOKS.register_module(force=True)

@@ -76,3 +76,16 @@ def assert_same_run(left: Path, right: Path, score: bool = True) -> None:
     assert left['meta']['iter'] == right['meta']['iter']
     scores = [checkpoint['message_hub']['runtime_info'].get('best_score') for checkpoint in (left, right)]
     assert not score or scores[0] == scores[1]
+
+
+def members_of_group(group: int) -> list[int]:
+    """Processes of a group that have not ended."""
+    found = []
+    for entry in Path('/proc').glob('[0-9]*/stat'):
+        try:
+            fields = entry.read_text().rsplit(')', 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != 'Z':
+            found.append(int(entry.parent.name))
+    return found

@@ -142,7 +142,17 @@ def test_numbers_of_classes_that_differ_are_noted(name: str, options: dict, word
     ('name', 'options'),
     [
         # Two classes in one channel, and a head that makes labels of its own.
-        (UPERNET, {'model__decode_head__out_channels': 1, 'model__decode_head__num_classes': 2}),
+        *(
+            (
+                UPERNET,
+                {
+                    'model__decode_head': {'num_classes': number, 'out_channels': 1, 'type': 'FCNHead'},
+                    'model__auxiliary_head': None,
+                    'train_dataloader__dataset__metainfo': {'classes': ('road', 'crack')[-number:]},
+                },
+            )
+            for number in (1, 2)
+        ),
         (UPERNET, {'model__auxiliary_head': [{'type': 'STDCHead', 'num_classes': 2}]}),
         (MASK_RCNN, {'train_dataloader__dataset__type': 'CocoPanopticDataset'}),
         (UPERNET, {'train_dataloader__dataset': {'type': 'BaseSegDataset'}}),

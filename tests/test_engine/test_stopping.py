@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from long_runs import HERE, ROOT, arguments, assert_same_run, load, run, with_hooks
+from long_runs import HERE, ROOT, arguments, assert_same_run, load, members_of_group, run, with_hooks
 from small_runs import small_config
 
 OPTIONS = ['train_cfg.max_iters=6', 'train_cfg.val_interval=3', 'default_hooks.checkpoint.interval=6']
@@ -93,18 +93,6 @@ def _stop(process: subprocess.Popen, again: bool, work_dir: Path) -> None:
         assert 'stopped by SIGTERM' in errors
         assert (work_dir / 'stopped.pth').is_file()
     deadline = time.monotonic() + 20
-    while _members_of_group(process.pid) and time.monotonic() < deadline:
+    while members_of_group(process.pid) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert not _members_of_group(process.pid)
-
-
-def _members_of_group(group: int) -> list[int]:
-    found = []
-    for entry in Path('/proc').glob('[0-9]*/stat'):
-        try:
-            fields = entry.read_text().rsplit(')', 1)[1].split()
-        except OSError:
-            continue
-        if int(fields[2]) == group and fields[0] != 'Z':
-            found.append(int(entry.parent.name))
-    return found
+    assert not members_of_group(process.pid)

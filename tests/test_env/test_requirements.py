@@ -22,8 +22,8 @@ CONTRACT = {
     'onedl-mmpretrain==1.3.6 torch==2.11.0 torchvision==0.26.0',
 }
 LOCKS = {
-    'openmmlab': (('openmmlab', 'test'), ('3.9', '3.10', '3.11')),
-    'onedl': (('onedl', 'test'), ('3.10', '3.11', '3.12')),
+    'openmmlab': (('openmmlab', 'export', 'test'), ('3.9', '3.10', '3.11')),
+    'onedl': (('onedl', 'export', 'test'), ('3.10', '3.11', '3.12')),
     'lint': (('lint',), ('3.11', '3.12')),
     'docs': (('docs',), ('3.11', '3.12')),
     'uv': (('uv',), ('3.8', '3.12')),

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnxruntime
 import pytest
 import torch
+from dev import onnx_parity
 
-onnxruntime = pytest.importorskip('onnxruntime')
-pytest.importorskip('onnxslim')
-pytest.importorskip('onnx')
-
-from dev import onnx_parity  # noqa: E402
-
-from mmsepvit import SepViT  # noqa: E402
+from mmsepvit import SepViT
 
 MICRO = {'channels': (8, 16), 'depths': (1, 2), 'num_heads': (2, 2), 'window_sizes': ((3,), (2, 4))}
 SIZES = ((1, 1), (7, 5), (40, 40), (33, 58))

@@ -102,7 +102,7 @@ def test_this_environment_is_the_stacks(tmp_path: Path) -> None:
     """Every version that the requirements name is the one here, and pip finds no contradiction."""
     names = {distribution.metadata['Name'].lower() for distribution in metadata.distributions()}
     stack = 'onedl' if 'onedl-mmcv' in names else 'openmmlab'
-    for file in (stack, 'test'):
+    for file in (stack, 'export', 'test'):
         for line in (ROOT / 'requirements' / f'{file}.in').read_text().splitlines():
             name, _, version = line.partition('#')[0].strip().partition('==')
             if name:

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from dev.swap_matrix import matrix
 from dev.swap_matrix.matrix import Outcome, append, folders, plan, read_log, signature, try_one
-from dev.swap_matrix.report import folder_kind, markdown, summary, write
+from dev.swap_matrix.report import folder_kind, summary, write
 
 from mmsepvit.configs.swap import load
 
 GB = 2**30
 
 
-def outcome(folder: str, config: str, kind: str) -> Outcome:
-    return Outcome('mmseg', folder, config, kind, 'a | b')
+def outcome(folder: str, config: str, kind: str, version: str = '1.0') -> Outcome:
+    return Outcome('mmseg', folder, config, kind, 'a | b', version=version, beside='torch 2')
 
 
 def test_walks_every_algorithm_folder() -> None:
@@ -70,7 +70,12 @@ def test_log_keeps_the_last_of_each(tmp_path: Path) -> None:
     for kind in ('fails', 'works'):
         append(log, outcome('ann', 'ann/a.py', kind))
     append(log, outcome('ann', 'ann/b.py', 'refused'))
-    assert {o.config: o.kind for o in read_log(log)} == {'ann/a.py': 'works', 'ann/b.py': 'refused'}
+    append(log, outcome('ann', 'ann/b.py', 'works', version='2.0'))
+    assert {(o.config, o.version): o.kind for o in read_log(log)} == {
+        ('ann/a.py', '1.0'): 'works',
+        ('ann/b.py', '1.0'): 'refused',
+        ('ann/b.py', '2.0'): 'works',
+    }
 
 
 def test_a_failure_counts_before_a_success(tmp_path: Path) -> None:
@@ -82,10 +87,23 @@ def test_a_failure_counts_before_a_success(tmp_path: Path) -> None:
     ]
     assert folder_kind(found[:2]) == 'works'
     assert folder_kind(found[2:]) == 'fails'
-    assert summary(found) == {'mmseg': {'works': 1, 'fails': 1}}
-    assert 'a \\| b' in markdown(found, {'torch': '2'}, 'lite')
-    write(found, tmp_path / 'docs' / 'page.md', {'torch': '2'}, 'lite')
-    assert '| ann | works | 1 of 2 |' in (tmp_path / 'docs' / 'page.md').read_text()
+    assert summary(found) == {('mmseg', '1.0'): {'works': 1, 'fails': 1}}
+
+
+def test_the_page_has_a_column_for_each_version(tmp_path: Path) -> None:
+    found = [
+        outcome('ann', 'ann/a.py', 'works'),
+        outcome('ann', 'ann/a.py', 'works', version='2.0'),
+        outcome('ann', 'ann/b.py', 'refused'),
+        outcome('ann', 'ann/b.py', 'refused', version='2.0'),
+        outcome('fcn', 'fcn/a.py', 'fails', version='2.0'),
+    ]
+    write(found, tmp_path / 'docs' / 'page.md', 'lite')
+    page = (tmp_path / 'docs' / 'page.md').read_text()
+    assert '| mmseg 1.0 | torch 2 | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 1 of 2 |' in page
+    assert '| mmseg 2.0 | torch 2 | 2 | 1 | 0 | 0 | 0 | 0 | 0 | 1 | 1 of 3 |' in page
+    assert '| ann | works, 1 of 2 | works, 1 of 2 |  | refused: a \\| b |' in page
+    assert '| fcn |  | fails, 0 of 1 |  | fails: a \\| b |' in page
 
 
 def test_the_page_names_no_folder_of_this_machine() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -57,6 +58,14 @@ def test_the_floor_of_a_schedule_follows_the_rate() -> None:
     assert (poly.begin, poly.end) == (1500, 40000)
 
 
+def test_a_warm_up_stays_where_the_published_recipe_has_none() -> None:
+    source = 'mmseg::point_rend/pointrend_r50_4xb4-160k_ade20k-512x512'
+    old, new = load(source), swap_backbone(source)
+    assert new.optim_wrapper.optimizer.type == 'AdamW'
+    assert new.param_scheduler[0] == old.param_scheduler[0]
+    assert (new.param_scheduler[1].begin, new.param_scheduler[1].end) == (200, 160000)
+
+
 @pytest.mark.parametrize('recipe', [None, 'keep'])
 def test_a_transformers_recipe_stays(recipe: str | None) -> None:
     source = 'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco'
@@ -89,11 +98,24 @@ def test_decay_spares_norms_biases_position_encoding_and_tokens() -> None:
         assert decay[id(parameter)] == (0 if spared else 0.05), name
 
 
-def test_each_change_has_its_reason() -> None:
+@pytest.mark.parametrize(('source', 'arch'), PUBLISHED)
+def test_each_change_of_the_training_has_its_reason(source: str, arch: str) -> None:
+    report = swap(source, arch)
+    changed = [path.split('.') for path, _, _ in report.changes if not path.startswith(('model', 'data_'))]
+    keys = {path[1] if path[0] == 'optim_wrapper' else path[0] for path in changed} | {'drop_path_rate'}
+    assert {'optimizer', 'paramwise_cfg'} <= keys
+    for key in keys:
+        assert any(re.match(f'recipe: {key}[:=]', note) for note in report.notes), key
+
+
+def test_the_reasons() -> None:
     notes = '\n'.join(swap('mmpretrain::resnet/resnet50_8xb32_in1k').notes)
-    for word in ('AdamW', 'scaled from batch 1024 to 256', 'decay', 'warm-up', 'cosine', 'drop_path_rate', 'clip_grad'):
-        assert word in notes
+    for words in ('scaled from batch 1024 to 256', 'warm-up of 5 epochs', 'a cosine of the same length', 'max_norm'):
+        assert words in notes
     assert 'length stays: 100 epochs' in notes
+    notes = '\n'.join(swap('mmseg::upernet/upernet_r50_4xb2-40k_cityscapes-512x1024').notes)
+    for words in ('auto_scale_lr: names batch 8', 'warm-up of 1500 iterations', 'eta_min=3e-07', 'begin=1500'):
+        assert words in notes
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import statistics
-import subprocess
-import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
-TRAIN = Path(__file__).resolve().parents[1] / 'train.py'
+from mmsepvit.cli.train import main as train
+from mmsepvit.configs.mini import SETTINGS
 
 
 @dataclass(frozen=True)
@@ -24,69 +27,80 @@ class Algorithm:
 
     Attributes:
         config: The config.
-        metrics: Names of the results, the first of which decides.
-        options: Length of the run, as ``--cfg-options``.
+        metrics: Names of the results.
+        options: What else is set, as ``--cfg-options``. Defaults to nothing.
     """
 
     config: str
     metrics: tuple[str, ...]
-    options: tuple[str, ...]
+    options: tuple[str, ...] = ()
 
 
-_DETECTION = ('train_cfg.max_epochs=4', 'train_cfg.val_interval=4')
-_SEGMENTATION = ('train_cfg.max_iters=160', 'train_cfg.val_interval=160')
+_PART = ('train_dataloader.dataset.indices=100',)
 ALGORITHMS = {
-    'DeepLabV3+': Algorithm(
-        'mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb4-80k_ade20k-512x512', ('mIoU',), _SEGMENTATION
-    ),
-    'PointRend': Algorithm('mmseg::point_rend/pointrend_r50_4xb4-160k_ade20k-512x512', ('mIoU',), _SEGMENTATION),
-    'ResNet classifier': Algorithm(
-        'mmpretrain::resnet/resnet50_8xb32_in1k',
-        ('accuracy/top1',),
-        ('train_cfg.max_epochs=12', 'train_cfg.val_interval=12'),
-    ),
-    'RetinaNet': Algorithm('mmdet::retinanet/retinanet_r50_fpn_1x_coco', ('coco/bbox_mAP',), _DETECTION),
+    'DeepLabV3+': Algorithm('mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb4-80k_ade20k-512x512', ('mIoU',)),
+    'PointRend': Algorithm('mmseg::point_rend/pointrend_r50_4xb4-160k_ade20k-512x512', ('mIoU',)),
+    'ResNet classifier': Algorithm('mmpretrain::resnet/resnet50_8xb32_in1k', ('accuracy/top1',)),
+    'RetinaNet': Algorithm('mmdet::retinanet/retinanet_r50_fpn_1x_coco', ('coco/bbox_mAP_50',), _PART),
     'Mask R-CNN': Algorithm(
-        'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco', ('coco/bbox_mAP', 'coco/segm_mAP'), _DETECTION
+        'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco', ('coco/bbox_mAP_50', 'coco/segm_mAP_50'), _PART
     ),
 }
 RECIPES = ('keep', 'sepvit')
+# Shorter than --mini, and of smaller images: iterations of a segmentor, epochs of the others. The schedules of both
+# recipes are shortened to them. The rate is AdamW's; SGD's is the config's, scaled to the batch.
+_SHORT = {
+    'mmseg': replace(SETTINGS['mmseg'], length=120, val_interval=120),
+    'mmpretrain': replace(SETTINGS['mmpretrain'], length=5, val_interval=5, lr=3e-4),
+    'mmdet': replace(SETTINGS['mmdet'], length=4, val_interval=4, shrink=8),
+}
 
 
-def train(name: str, recipe: str, seed: int, work_dir: Path) -> dict:
+def _train(argv: Sequence[str], folder: Path) -> None:
+    """Trains in this process, whose data are in the folder."""
+    os.chdir(folder)
+    SETTINGS.update(_SHORT)
+    train([*argv])
+
+
+def run(name: str, recipe: str, seed: int, work_dir: Path) -> dict:
     """Trains one algorithm on mini data in a process of its own; returns what is known of the run."""
     algorithm = ALGORITHMS[name]
     folder = work_dir / f'{name.replace(" ", "_")}-{recipe}-{seed}'
-    command = [sys.executable, str(TRAIN), algorithm.config, '--backbone', 'sepvit-lite', '--recipe', recipe, '--mini']
-    command += ['--work-dir', str(folder), '--cfg-options', f'randomness.seed={seed}', *algorithm.options]
+    argv = [algorithm.config, '--backbone', 'sepvit-lite', '--recipe', recipe, '--mini', '--seed', str(seed)]
+    argv += ['--work-dir', str(folder)]
+    argv += ['--cfg-options', *algorithm.options] if algorithm.options else []
     start = time.monotonic()
-    done = subprocess.run(command, cwd=work_dir, capture_output=True, text=True, check=False)
-    run = {'algorithm': name, 'recipe': recipe, 'seed': seed, 'minutes': round((time.monotonic() - start) / 60, 1)}
-    if done.returncode:
-        return {**run, 'error': done.stderr.strip().split('\n')[-1]}
+    child = multiprocessing.get_context('fork').Process(target=_train, args=(argv, work_dir))
+    child.start()
+    child.join()
+    found = {'algorithm': name, 'recipe': recipe, 'seed': seed, 'minutes': round((time.monotonic() - start) / 60, 1)}
+    if child.exitcode:
+        return {**found, 'error': f'exit code {child.exitcode}'}
     logs = sorted(folder.glob('*/vis_data/scalars.json'))
     lines = [json.loads(line) for line in logs[-1].read_text().splitlines()]
     losses = [line['loss'] for line in lines if 'loss' in line]
-    run['loss'] = [losses[0], losses[-1]]
-    run['metrics'] = {m: next(line[m] for line in reversed(lines) if m in line) for m in algorithm.metrics}
-    return run
+    last = losses[-max(1, len(losses) // 5) :]
+    metrics = {m: next(line[m] for line in reversed(lines) if m in line) for m in algorithm.metrics}
+    metrics = {m: 100 * value if m.startswith('coco') else value for m, value in metrics.items()}
+    steps = max(line.get('iter', line['step']) for line in lines if 'loss' in line)
+    return {**found, 'steps': steps, 'loss': statistics.mean(last), 'metrics': metrics}
 
 
 def table(runs: list[dict]) -> str:
-    """The runs as a table: both recipes beside each other, each seed and their mean."""
-    lines = ['| algorithm | result | kept recipe | recipe of SepViT |', '|---|---|---|---|']
+    """The runs as a table: both recipes beside each other, the mean and each seed."""
+    lines = ['| algorithm | steps | result | kept recipe | recipe of SepViT |', '|---|---|---|---|---|']
     for name, algorithm in ALGORITHMS.items():
-        for metric in algorithm.metrics:
+        finished = [r for r in runs if r['algorithm'] == name and 'metrics' in r]
+        for result in (*algorithm.metrics, 'loss'):
             cells = []
             for recipe in RECIPES:
-                found = [
-                    100 * r['metrics'][metric] if metric.startswith('coco') else r['metrics'][metric]
-                    for r in runs
-                    if (r['algorithm'], r['recipe']) == (name, recipe) and 'metrics' in r
-                ]
-                each = ', '.join(f'{value:.1f}' for value in found)
-                cells.append(f'{statistics.mean(found):.1f} ({each})' if found else '-')
-            lines.append(f'| {name} | {metric.rpartition("/")[2]} | {cells[0]} | {cells[1]} |')
+                values = [r['metrics'].get(result, r['loss']) for r in finished if r['recipe'] == recipe]
+                each = ', '.join(f'{value:.2f}' for value in values)
+                cells.append(f'{statistics.mean(values):.2f} ({each})' if values else '-')
+            steps = ', '.join(dict.fromkeys(str(r['steps']) for r in finished))
+            label = 'training loss, last fifth' if result == 'loss' else result.rpartition('/')[2]
+            lines.append(f'| {name} | {steps} | {label} | {cells[0]} | {cells[1]} |')
     return '\n'.join(lines)
 
 
@@ -102,16 +116,19 @@ def main() -> None:
     log = args.work_dir.resolve() / 'runs.jsonl'
     runs = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
     known = {(r['algorithm'], r['recipe'], r['seed']) for r in runs if 'metrics' in r}
+    if not args.report:
+        for package in SETTINGS:  # once, for all processes that are forked
+            import_module(f'{package}.models')
     for seed in args.seeds if not args.report else ():
         for name in args.only:
             for recipe in RECIPES:
                 if (name, recipe, seed) in known:
                     continue
-                run = train(name, recipe, seed, args.work_dir.resolve())
-                runs.append(run)
-                print(run, flush=True)
+                found = run(name, recipe, seed, args.work_dir.resolve())
+                runs.append(found)
+                print(found, flush=True)
                 with log.open('a') as file:
-                    file.write(json.dumps(run) + '\n')
+                    file.write(json.dumps(found) + '\n')
     print(table(runs))
 
 

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from torch.utils.flop_counter import FlopCounterMode
 
 from ...config_tree import replace_sync_bn
+from ...errors import UserError
 from ...evaluation.flops import DEFAULT_SHAPES, count_config, with_total
 from .classes import quiet
 from .probe import build_module
@@ -73,11 +74,11 @@ def count_price(
             models = [with_total(count_config(_buildable(config), shape).full)['model'] for config in (old, new)]
         params, macs = zip(*((m.params, m.macs) for m in models))
         return Price('model', shape, params, macs, strides)
-    except Exception:  # of another structure, or with an operator that cannot run without data
+    except (UserError, RuntimeError, ImportError):  # of another structure, or made of what is not installed
         pass
     try:
         counts = [_count_backbone(backbone, shape) for backbone in backbones]
-    except Exception:  # a backbone that takes one size only, say
+    except (RuntimeError, AssertionError):  # a backbone that takes one size only, say
         return None
     params, macs = zip(*counts)
     return Price('backbone', shape, params, macs, strides)

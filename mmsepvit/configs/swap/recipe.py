@@ -80,21 +80,24 @@ def set_recipe(config: dict, owner: dict, task: str, arch: str | dict, filename:
     new = published.optim_wrapper.optimizer.to_dict()
     new['lr'] = float(f'{new["lr"] * batch / published_batch:.4g}')
     wrapper['optimizer'] = new
-    if (config.get('auto_scale_lr') or {}).get('base_batch_size') is None:
-        config['auto_scale_lr'] = {'enable': False, 'base_batch_size': batch}
     scaled = f'scaled from batch {published_batch} to {batch}' if batch != published_batch else f'for batch {batch}'
     notes = [
         f'optimizer: {type_name(new)} with rate and decay of {source}, {scaled} ({where}): {type_name(old)} with the '
         'rate of the old backbone trains a transformer badly',
         *_set_exceptions(wrapper, published),
     ]
+    if (config.get('auto_scale_lr') or {}).get('base_batch_size') is None:
+        config['auto_scale_lr'] = {'enable': False, 'base_batch_size': batch}
+        notes.append(
+            f'auto_scale_lr: names batch {batch}, which the rate is for, so that --auto-scale-lr can follow another'
+        )
     clip = published.optim_wrapper.get('clip_grad')
     if clip:
         wrapper['clip_grad'] = clip.to_dict()
-        notes.append(f'clip_grad: {dict(clip)}, as in {source}')
+        notes.append(f'clip_grad: {dict(clip)}, as in {source}: it bounds the step that one batch can make')
     notes += _set_schedule(config, published, new['lr'], new['lr'] / old['lr'] if old.get('lr') else 1.0, task)
     rate = published.model.backbone.get('drop_path_rate', 0.0)
-    notes.append(f'drop_path_rate={rate}: stochastic depth of {source}')
+    notes.append(f'drop_path_rate={rate}: stochastic depth, the regularisation of {source}')
     return rate, [f'recipe: {note}' for note in notes]
 
 
@@ -150,7 +153,7 @@ def _set_exceptions(wrapper: dict, published: Config) -> list[str]:
     """Takes norms, biases, position encoding and window tokens out of the weight decay; other exceptions stay."""
     notes = []
     if has_layer_decay(wrapper):
-        notes.append('the constructor of layer-wise decay is gone: the published recipe has none')
+        notes.append('constructor: that of layer-wise decay is gone, as the published recipe has none')
         wrapper.pop('constructor')
         wrapper.pop('paramwise_cfg', None)
     old = wrapper.get('paramwise_cfg') or {}
@@ -162,7 +165,11 @@ def _set_exceptions(wrapper: dict, published: Config) -> list[str]:
         'bias_decay_mult': 0.0,
         'custom_keys': {**keys, **(old.get('custom_keys') or {})},
     }
-    return [*notes, 'paramwise_cfg: no decay of norms, biases, position encoding (cpe) and window tokens']
+    return [
+        *notes,
+        'paramwise_cfg: no decay of norms, biases, position encoding (cpe) and window tokens, which it would '
+        'pull to zero without making the function any simpler',
+    ]
 
 
 def _set_schedule(config: dict, published: Config, lr: float, factor: float, task: str) -> list[str]:
@@ -179,29 +186,44 @@ def _set_schedule(config: dict, published: Config, lr: float, factor: float, tas
     by_epoch = 'max_iters' not in loop
     total = loop.get('max_epochs' if by_epoch else 'max_iters')
     schedule = [copy.deepcopy(s) for s in as_list(config.get('param_scheduler'))]
-    rest = [s for s in schedule if not _is_warmup(s, total, by_epoch)]
-    warmups = [_fit(s, published, total, by_epoch) for s in published.param_scheduler if _is_warmup(s, None, by_epoch)]
-    end = max((w['end'] for w in warmups if w.get('by_epoch', True) == by_epoch), default=0)
+    own = [s for s in schedule if _is_warmup(s, total, by_epoch)]
+    rest = [s for s in schedule if s not in own]
+    theirs = [_fit(s, published, total, by_epoch) for s in published.param_scheduler if _is_warmup(s, None, by_epoch)]
+    warmups = theirs or own  # a transformer is better off with any than with none
+    end = max((w.get('end', 0) for w in warmups if w.get('by_epoch', True) == by_epoch), default=0)
     notes = []
     steps = [s for s in rest if task == 'classification' and is_a(s, *_STEPS, registry=PARAM_SCHEDULERS)]
     rest = [s for s in rest if s not in steps]
     for scheduler in rest:
         if scheduler.get('eta_min'):
             scheduler['eta_min'] = min(float(f'{scheduler["eta_min"] * factor:.4g}'), lr)
+            notes.append(f'param_scheduler: eta_min={scheduler["eta_min"]:g}, the share of the rate that it was before')
         begin = scheduler.get('begin', 0)
         if is_a(scheduler, *_CURVES, registry=PARAM_SCHEDULERS) and scheduler.get('by_epoch', True) == by_epoch:
             if begin < end and 'T_max' in scheduler:
                 scheduler['T_max'] -= end - begin
             scheduler['begin'] = max(begin, end)
+            if begin < end:
+                notes.append(
+                    f'param_scheduler: begin={end}, where the warm-up ends, so that the curve starts at the full rate'
+                )
     if steps:
         floor = next(s['eta_min'] for s in published.param_scheduler if 'eta_min' in s)
         floor = float(f'{floor * lr / published.optim_wrapper.optimizer.lr:.4g}')
         rest.append({'type': 'CosineAnnealingLR', 'eta_min': floor, 'by_epoch': by_epoch, 'begin': end, 'end': total})
-        notes.append('schedule: a cosine of the same length instead of steps, as in the published recipe')
+        notes.append(
+            'param_scheduler: a cosine of the same length instead of steps, as in the published recipe: the steps '
+            'were placed for the old one'
+        )
     config['param_scheduler'] = [*warmups, *rest]
-    if warmups:
+    if warmups != own:
         unit = 'epochs' if warmups[0].get('by_epoch', True) else 'iterations'
-        notes.append(f'warm-up: {warmups[0]["end"]} {unit} from {warmups[0]["start_factor"]:g} of the rate')
+        notes.append(
+            f'param_scheduler: warm-up of {warmups[0]["end"]} {unit} from {warmups[0]["start_factor"]:g} of the rate, '
+            "while the optimizer's averages are of few batches"
+        )
+    elif not theirs and own:
+        notes.append('param_scheduler: the warm-up stays, as the published recipe has none')
     return [*notes, f'the length stays: {total} {"epochs" if by_epoch else "iterations"}'] if total else notes
 
 

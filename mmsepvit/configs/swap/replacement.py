@@ -19,7 +19,7 @@ from .wrappers import wrapper_of
 # Necks that make a pyramid of a plain transformer's maps.
 _PYRAMID_NECKS = ('mmseg.Feature2Pyramid', 'mmseg.MultiLevelNeck')
 # A head without a layer, behind a backbone that held the classifier, and the one that has it.
-_LINEAR_HEADS = {'ClsHead': 'LinearClsHead', 'MultiLabelClsHead': 'MultiLabelLinearClsHead'}
+_LINEAR_HEADS = {'mmpretrain.ClsHead': 'LinearClsHead', 'mmpretrain.MultiLabelClsHead': 'MultiLabelLinearClsHead'}
 # What goes with an old backbone beside its weights.
 _LOST = {
     'mmseg.ICNet': 'ICNet ran parts of a ResNet on three scales of the image; the new backbone reads one, and its '
@@ -156,7 +156,8 @@ class Replacement:
         self.known.insert(1, self.old)
         self.notes.append('GlobalAveragePooling stands before the head: the old backbone pooled by itself')
         head = self.site.owner.get('head')
-        linear = _LINEAR_HEADS.get(type_name(head))
+        # The class itself, which those with a layer inherit from.
+        linear = next((_LINEAR_HEADS[name] for name in lineage(head)[1:2] if name in _LINEAR_HEADS), None)
         classes = self.site.backbone.get('num_classes')
         if head and linear and classes:
             head.update(type=linear, num_classes=classes, in_channels=self.old[-1].channels)

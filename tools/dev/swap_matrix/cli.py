@@ -8,6 +8,7 @@ import os
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,7 +41,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument('--arch', default='lite', help="SepViT's architecture (default: lite)")
     parser.add_argument('--seconds', type=float, default=300, help='processor time for one config (default: 300)')
     parser.add_argument('--memory-gb', type=float, default=10, help='memory for one config (default: 10)')
-    parser.add_argument('--log', type=Path, default=Path('work_dirs/swap_matrix.jsonl'), help='what was tried so far')
+    parser.add_argument(
+        '--log',
+        type=Path,
+        default=Path('work_dirs/swap_matrix.jsonl'),
+        help='what was tried so far, in both stacks (default: work_dirs/swap_matrix.jsonl)',
+    )
     parser.add_argument(
         '--out', type=Path, default=Path('docs/swap_matrix.md'), help='the page (default: docs/swap_matrix.md)'
     )
@@ -49,8 +55,31 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _versions(packages: Sequence[str]) -> dict[str, str]:
-    return {name: import_module(name).__version__ for name in ('torch', 'mmengine', 'mmcv', *packages)}
+def _walk(args: argparse.Namespace) -> None:
+    """Tries what is not in the log yet."""
+    packages = args.packages or [name for name in PACKAGES if find_spec(name)]
+    for package in packages:
+        import_module(f'{package}.models')
+    versions = {name: import_module(name).__version__ for name in ('torch', 'mmengine', 'mmcv', *packages)}
+    beside = ', '.join(f'{name} {versions[name]}' for name in ('torch', 'mmengine', 'mmcv'))
+    args.log.parent.mkdir(parents=True, exist_ok=True)
+    known = {(o.package, o.config): o.kind for o in read_log(args.log) if o.version == versions.get(o.package)}
+    start, count = time.monotonic(), 0
+    is_broken = lambda package, file: known.get((package, file)) == 'broken-upstream'  # noqa: E731
+    for package, folder, file in plan(tuple(packages), tuple(args.only), args.per_folder, is_broken):
+        kind = known.get((package, file))
+        if kind is not None and kind not in args.retry:
+            continue
+        outcome = try_one(package, folder, file, args.arch, args.seconds, int(args.memory_gb * 2**30))
+        outcome = replace(outcome, version=versions[package], beside=beside)
+        append(args.log, outcome)
+        known[package, file] = outcome.kind
+        count += 1
+        minutes = (time.monotonic() - start) / 60
+        print(
+            f'[{count}, {minutes:.1f} min] {package}::{file} {outcome.kind} {outcome.seconds} s {outcome.detail}',
+            flush=True,
+        )
 
 
 def main(argv: Sequence[str]) -> int:
@@ -60,33 +89,14 @@ def main(argv: Sequence[str]) -> int:
         The exit code: 0, or 1 where a config fails.
     """
     args = parse(argv)
-    packages = args.packages or [name for name in PACKAGES if find_spec(name)]
     warnings.simplefilter('ignore')
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
     os.environ.update(HF_HUB_OFFLINE='1', TRANSFORMERS_OFFLINE='1')  # nothing is downloaded
     if not args.report:
-        for package in packages:
-            import_module(f'{package}.models')
-        args.log.parent.mkdir(parents=True, exist_ok=True)
-        known = {(o.package, o.config): o.kind for o in read_log(args.log)}
-        start, count = time.monotonic(), 0
-        is_broken = lambda package, file: known.get((package, file)) == 'broken-upstream'  # noqa: E731
-        for package, folder, file in plan(tuple(packages), tuple(args.only), args.per_folder, is_broken):
-            kind = known.get((package, file))
-            if kind is not None and kind not in args.retry:
-                continue
-            outcome = try_one(package, folder, file, args.arch, args.seconds, int(args.memory_gb * 2**30))
-            append(args.log, outcome)
-            known[package, file] = outcome.kind
-            count += 1
-            minutes = (time.monotonic() - start) / 60
-            print(
-                f'[{count}, {minutes:.1f} min] {package}::{file} {outcome.kind} {outcome.seconds} s {outcome.detail}',
-                flush=True,
-            )
-    outcomes = [o for o in read_log(args.log) if o.package in packages]
-    write(outcomes, args.out, _versions(packages), args.arch)
-    for package, counts in summary(outcomes).items():
-        print(f'{package}: ' + ', '.join(f'{kind} {number}' for kind, number in counts.items()))
+        _walk(args)
+    outcomes = read_log(args.log)
+    write(outcomes, args.out, args.arch)
+    for (package, version), counts in summary(outcomes).items():
+        print(f'{package} {version}: ' + ', '.join(f'{kind} {number}' for kind, number in counts.items()))
     return int(any(o.kind == 'fails' for o in outcomes))

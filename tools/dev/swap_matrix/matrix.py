@@ -65,6 +65,8 @@ class Outcome:
         detail: The reason, or the first line of the error.
         old: Types of model and old backbone.
         seconds: How long the trial took.
+        version: The package's version.
+        beside: Versions of what it stands on.
     """
 
     package: str
@@ -74,6 +76,8 @@ class Outcome:
     detail: str = ''
     old: str = ''
     seconds: float = 0.0
+    version: str = ''
+    beside: str = ''
 
 
 def folders(package: str) -> list[str]:
@@ -277,13 +281,13 @@ def plan(
 
 
 def read_log(log: Path) -> list[Outcome]:
-    """Outcomes of a log, the last of each config."""
+    """Outcomes of a log, the last of each config of each version of its package."""
     if not log.is_file():
         return []
-    last: dict[tuple[str, str], Outcome] = {}
+    last: dict[tuple[str, str, str], Outcome] = {}
     for line in log.read_text().splitlines():
         outcome = Outcome(**json.loads(line))
-        last[outcome.package, outcome.config] = outcome
+        last[outcome.package, outcome.version, outcome.config] = outcome
     return list(last.values())
 
 

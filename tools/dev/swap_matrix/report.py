@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .matrix import KINDS, Outcome
+from .matrix import KINDS, PACKAGES, Outcome
 
 _MEANING = {
     'works': 'swapped, built, losses and gradients of every SepViT parameter finite, in its optimizer, predicts',
@@ -27,23 +27,32 @@ def folder_kind(outcomes: Iterable[Outcome]) -> str:
     return next(kind for kind in _RANK if kind in kinds)
 
 
-def group(outcomes: Sequence[Outcome]) -> dict[str, dict[str, list[Outcome]]]:
-    """Outcomes by package and folder."""
-    groups: dict[str, dict[str, list[Outcome]]] = defaultdict(lambda: defaultdict(list))
-    for outcome in sorted(outcomes, key=lambda o: (o.package, o.folder, o.config)):
-        groups[outcome.package][outcome.folder].append(outcome)
+Versions = dict[str, list[Outcome]]  # of a folder, by version of its package
+
+
+def group(outcomes: Iterable[Outcome]) -> dict[str, dict[str, Versions]]:
+    """Outcomes by package, folder and version of the package."""
+    groups: dict[str, dict[str, Versions]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for outcome in sorted(outcomes, key=lambda o: (PACKAGES.index(o.package), o.folder, o.version, o.config)):
+        groups[outcome.package][outcome.folder][outcome.version].append(outcome)
     return groups
 
 
-def summary(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
-    """Number of folders of each kind, by package."""
-    return {
-        package: {kind: count for kind in KINDS if (count := Counter(map(folder_kind, by.values()))[kind])}
-        for package, by in group(outcomes).items()
-    }
+def summary(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], dict[str, int]]:
+    """Number of folders of each kind, by package and its version."""
+    counts: dict[tuple[str, str], Counter] = defaultdict(Counter)
+    for package, folders in group(outcomes).items():
+        for versions in folders.values():
+            for version, found in versions.items():
+                counts[package, version][folder_kind(found)] += 1
+    return {key: {kind: counts[key][kind] for kind in KINDS if counts[key][kind]} for key in sorted(counts, key=_place)}
 
 
-def markdown(outcomes: Sequence[Outcome], versions: dict[str, str], arch: str) -> str:
+def _place(key: tuple[str, str]) -> tuple[int, str]:
+    return PACKAGES.index(key[0]), key[1]
+
+
+def markdown(outcomes: Sequence[Outcome], arch: str) -> str:
     """The coverage page."""
     lines = [
         '# Which algorithms SepViT is proven in',
@@ -53,38 +62,65 @@ def markdown(outcomes: Sequence[Outcome], versions: dict[str, str], arch: str) -
         'computed and propagated back on small made inputs of the right kind, the gradient of every parameter of the',
         "backbone checked, one step made with the swapped config's optimizer, and a prediction.",
         '',
-        'Versions: ' + ', '.join(f'{name} {version}' for name, version in versions.items()) + '.',
-        '',
         '| kind | means |',
         '|---|---|',
         *(f'| {kind} | {meaning} |' for kind, meaning in _MEANING.items()),
         '',
-        '| package | folders | configs tried | ' + ' | '.join(KINDS) + ' |',
-        '|---|---|---|' + '---|' * len(KINDS),
+        'Folders of each kind, and of all configs tried those that work:',
+        '',
+        '| package | beside | folders | ' + ' | '.join(KINDS) + ' | configs |',
+        '|---|---|---|' + '---|' * (len(KINDS) + 1),
     ]
-    groups = group(outcomes)
-    for package, by in groups.items():
-        counts = Counter(folder_kind(v) for v in by.values())
-        tried = sum(len(v) for v in by.values())
-        lines.append(f'| {package} | {len(by)} | {tried} | ' + ' | '.join(str(counts[k]) for k in KINDS) + ' |')
-    for package, by in groups.items():
-        lines += [
-            '',
-            f'## {package}',
-            '',
-            '| folder | kind | configs that work | model / old backbone | remark |',
-            '|---|---|---|---|---|',
-        ]
-        for folder, found in by.items():
-            works = [o for o in found if o.kind == 'works']
-            models = ', '.join(dict.fromkeys(o.old for o in (works or found) if o.old))
-            remarks = dict.fromkeys(f'{o.kind}: {o.detail}' for o in found if o.kind not in ('works', 'no-model'))
-            remark = '<br>'.join(r.replace('|', '\\|').replace('\n', ' ') for r in remarks)
-            lines.append(f'| {folder} | {folder_kind(found)} | {len(works)} of {len(found)} | {models} | {remark} |')
+    for (package, version), counts in summary(outcomes).items():
+        tried = [o for o in outcomes if (o.package, o.version) == (package, version)]
+        works = sum(o.kind == 'works' for o in tried)
+        numbers = ' | '.join(str(counts.get(kind, 0)) for kind in KINDS)
+        lines.append(
+            f'| {package} {version} | {tried[0].beside} | {sum(counts.values())} | {numbers} | '
+            f'{works} of {len(tried)} |'
+        )
+    for package, folders in group(outcomes).items():
+        lines += ['', f'## {package}', '', *_package_table(folders)]
     return '\n'.join(lines) + '\n'
 
 
-def write(outcomes: Sequence[Outcome], file: Path, versions: dict[str, str], arch: str) -> None:
+def _package_table(folders: dict[str, Versions]) -> list[str]:
+    """A row a folder, with a column for each version of the package."""
+    known = sorted({version for versions in folders.values() for version in versions})
+    lines = [
+        '| folder | ' + ' | '.join(known) + ' | model / old backbone | remark |',
+        '|---|' + '---|' * len(known) + '---|---|',
+    ]
+    for folder, versions in folders.items():
+        every = [outcome for found in versions.values() for outcome in found]
+        models = dict.fromkeys(o.old for o in [o for o in every if o.kind == 'works'] or every if o.old)
+        cells = [_cell(versions[version]) if version in versions else '' for version in known]
+        remarks = '<br>'.join(_remarks(versions))
+        lines.append(f'| {folder} | {" | ".join(cells)} | {", ".join(models)} | {remarks} |')
+    return lines
+
+
+def _cell(found: Sequence[Outcome]) -> str:
+    works = sum(outcome.kind == 'works' for outcome in found)
+    return f'{folder_kind(found)}, {works} of {len(found)}'
+
+
+def _remarks(versions: Versions) -> list[str]:
+    """Why configs do not work, once for all versions of which it is true."""
+    said: dict[str, list[str]] = {}
+    for version, found in versions.items():
+        for outcome in found:
+            if outcome.kind not in ('works', 'no-model'):
+                text = f'{outcome.kind}: {outcome.detail}'.replace('|', '\\|').replace('\n', ' ')
+                said.setdefault(text, []).append(version)
+    everywhere = set(versions)
+    return [
+        text if set(where) == everywhere else f'{", ".join(dict.fromkeys(where))}: {text}'
+        for text, where in said.items()
+    ]
+
+
+def write(outcomes: Sequence[Outcome], file: Path, arch: str) -> None:
     """Writes the page."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(markdown(outcomes, versions, arch))
+    file.write_text(markdown(outcomes, arch))

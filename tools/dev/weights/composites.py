@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ FOLDERS = {
 }
 SIZE = 256
 MOST = 5  # objects in a picture
-SEEN = 0.5  # share of an object that others must leave to be seen
+SEEN = 0.5  # share of an object that others must leave to be seen, so that it is an instance
 
 
 def stamps(packages: Path, split: str) -> list[list[np.ndarray]]:
@@ -51,13 +52,27 @@ def backgrounds(packages: Path, split: str) -> list[np.ndarray]:
     return [cv2.imread(str(path)) for i, path in enumerate(paths) if (i % 4 == 3) == (split == 'val')]
 
 
-def compose(objects: list, scenery: list, rng: np.random.Generator) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
-    """A picture (SIZE, SIZE, 3), and the class and visible mask of each object in it."""
+class Placed(NamedTuple):
+    """An object in a picture.
+
+    Attributes:
+        label: Index of its class.
+        mask: What is seen of it, (SIZE, SIZE), bool.
+        area: How many pixels it would have if nothing hid it.
+    """
+
+    label: int
+    mask: np.ndarray
+    area: int
+
+
+def compose(objects: list, scenery: list, rng: np.random.Generator) -> tuple[np.ndarray, list[Placed]]:
+    """A picture (SIZE, SIZE, 3), and the objects in it."""
     scene = scenery[rng.integers(len(scenery))]
     side = round(min(scene.shape[:2]) * rng.uniform(0.3, 1.0))
     top, left = (rng.integers(length - side + 1) for length in scene.shape[:2])
     picture = cv2.resize(scene[top : top + side, left : left + side], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-    placed: list[tuple[int, np.ndarray, int]] = []
+    placed: list[Placed] = []
     for _ in range(rng.integers(1, MOST + 1)):
         label = int(rng.integers(len(CLASSES)))
         stamp = objects[label][rng.integers(len(objects[label]))]
@@ -71,10 +86,10 @@ def compose(objects: list, scenery: list, rng: np.random.Generator) -> tuple[np.
         part[:] = alpha * stamp[..., :3] + (1 - alpha) * part
         mask = np.zeros((SIZE, SIZE), bool)
         mask[top : top + h, left : left + w] = alpha[..., 0] > 0.5
-        for _, other, _ in placed:
-            other &= ~mask
-        placed.append((label, mask, int(mask.sum())))
-    return picture, [(label, mask) for label, mask, area in placed if mask.sum() >= max(16, SEEN * area)]
+        for other in placed:
+            other.mask[mask] = False
+        placed.append(Placed(label, mask, int(mask.sum())))
+    return picture, placed
 
 
 def write(packages: Path, out: Path, split: str, count: int) -> None:
@@ -89,13 +104,15 @@ def write(packages: Path, out: Path, split: str, count: int) -> None:
         'categories': [{'id': i + 1, 'name': name} for i, name in enumerate(CLASSES)],
     }
     for number in range(count):
-        picture, instances = compose(objects, scenery, rng)
+        picture, placed = compose(objects, scenery, rng)
         name = f'{number:05d}'
         cv2.imwrite(str(out / 'images' / split / f'{name}.jpg'), picture)
         coco['images'].append({'id': number, 'file_name': f'{name}.jpg', 'width': SIZE, 'height': SIZE})
         semantic = np.zeros((SIZE, SIZE), np.uint8)
-        for label, mask in instances:
+        for label, mask, area in placed:
             semantic[mask] = label + 1
+            if mask.sum() < max(16, SEEN * area):
+                continue
             code = rle.encode(np.asfortranarray(mask, dtype=np.uint8))
             coco['annotations'].append(
                 {

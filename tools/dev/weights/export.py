@@ -1,6 +1,6 @@
 """Writes the student of a distillation as the package carries it: safetensors, half precision.
 
-PYTHONPATH=.:tools python -m dev.weights.export work/step_1000.pth mmsepvit/weights/sepvit_lite_distilled.safetensors
+PYTHONPATH=.:tools python -m dev.weights.export work/last.pth mmsepvit/weights/sepvit_lite_distilled.safetensors
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Container
 from pathlib import Path
 
 import torch
@@ -20,20 +21,21 @@ PREFIX = 'backbone.'
 RENAMED = ((r'\.norm1\.', '.attn.norm.'), (r'\.norm2\.', '.mlp.norm.'))
 
 
+def current_name(name: str, known: Container[str]) -> str:
+    """A parameter's name in this version of the package."""
+    if name not in known:
+        for old, new in RENAMED:
+            name = re.sub(old, new, name)
+    return name
+
+
 def student(path: Path) -> dict[str, torch.Tensor]:
-    """The backbone's parameters, under the names that this version of the package has."""
-    state = torch.load(path, map_location='cpu', weights_only=True)['state_dict']
-    own = SepViT('lite').state_dict()
-    found = {}
-    for name, value in state.items():
-        if not name.startswith(PREFIX):
-            continue
-        name = name[len(PREFIX) :]
-        if name not in own:
-            for old, new in RENAMED:
-                name = re.sub(old, new, name)
-        found[name] = value
-    SepViT('lite').load_state_dict(found)  # strict: all of the dense model, and nothing else
+    """The averaged backbone of a ``last.pth``, under the names that this version of the package has."""
+    state = torch.load(path, map_location='cpu', weights_only=True)['average']
+    model = SepViT('lite')
+    found = {name[len(PREFIX) :]: value for name, value in state.items() if name.startswith(PREFIX)}
+    found = {current_name(name, model.state_dict()): value for name, value in found.items()}
+    model.load_state_dict(found)  # strict: all of the dense model, and nothing else
     return found
 
 

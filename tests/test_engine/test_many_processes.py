@@ -1,0 +1,72 @@
+"""Several processes: how the error of one is told, and what is measured on shares of unequal length."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from forked_runs import ForkedRun, free_port
+from long_runs import arguments, with_hooks
+from small_runs import small_config
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(torch.cuda.is_available(), reason='two processes would need two GPUs'),
+]
+
+
+def two(words: list[str], folder: Path, log: Path) -> ForkedRun:
+    return ForkedRun(words, folder, log, processes=2, port=free_port())
+
+
+def test_error_of_one_is_said_by_it_alone(mini_root: Path, tmp_path: Path) -> None:
+    """The other one has lost it; torchrun would end it before it says so."""
+    log = tmp_path / 'log.txt'
+    config = with_hooks(tmp_path, 'seg', {'type': 'RaiseAt', 'iteration': 1, 'rank': 1})
+    run = two(arguments(config, tmp_path / 'work', 'seg', []), mini_root, log)
+    run.processes[1].join()
+    run.processes[0].join(5)
+    assert [process.exitcode for process in run.processes] == [None, 2]
+    run.kill()
+    text = log.read_text()
+    assert text.count('error: image x cannot be read') == 1
+    assert 'Traceback' not in text
+    assert 'gloo/' not in text
+    assert 'this batch ended the run' not in text
+
+
+def test_silence_of_one_is_said(mini_root: Path, tmp_path: Path) -> None:
+    log = tmp_path / 'log.txt'
+    config = with_hooks(tmp_path, 'seg', {'type': 'SignalAt', 'iteration': 1, 'rank': 1, 'name': 'SIGSTOP'})
+    run = two(arguments(config, tmp_path / 'work', 'seg', ['env_cfg.dist_cfg.timeout=5']), mini_root, log)
+    run.processes[0].join()
+    assert run.processes[0].exitcode == 2
+    run.kill()
+    text = log.read_text()
+    assert text.count('error: process 0 has lost another process, or waited too long for it') == 1
+    assert 'Traceback' not in text
+
+
+@pytest.mark.parametrize(('images', 'batch'), [(7, 1), (7, 2), (3, 2)])
+def test_detection_metrics_on_uneven_shares_are_those_of_one_process(
+    images: int, batch: int, mini_root: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / 'oracle.py'
+    config.write_text(
+        f"_base_ = {small_config('det')!r}\ncustom_imports = dict(imports=['oracle'])\n"
+        "model = dict(_delete_=True, type='Oracle')\ntest_evaluator = dict(metric='bbox')\n"
+    )
+    torch.save({'state_dict': {'weight': torch.zeros(1)}}, tmp_path / 'oracle.pth')
+    found = []
+    for processes in (1, 2):
+        work_dir, log = tmp_path / str(processes), tmp_path / f'{processes}.txt'
+        options = [f'test_dataloader.dataset.indices={images}', f'test_dataloader.batch_size={batch}']
+        words = [str(config), str(tmp_path / 'oracle.pth'), '--mini', '--work-dir', str(work_dir)]
+        run = ForkedRun([*words, '--cfg-options', *options], mini_root, log, processes, free_port(), 'test')
+        assert run.wait() == [0] * processes, log.read_text()[-3000:]
+        [scalars] = work_dir.glob('*/*.json')
+        found.append({key: value for key, value in json.loads(scalars.read_text()).items() if 'mAP' in key})
+    assert 0.05 < found[0]['coco/bbox_mAP_50'] < 0.99
+    assert found[0] == found[1]
