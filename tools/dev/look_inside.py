@@ -71,7 +71,7 @@ def main() -> None:
 
     with torch.no_grad():
         concept = backbone(images[..., SHEEP[0], SHEEP[1]])[-1][0].mean((1, 2))
-    names = [name for name in attentions]
+    names = list(attentions)
     modules = dict(backbone.named_modules())
     pictures = []
     for name in names:
