@@ -36,7 +36,7 @@ class Algorithm:
     options: tuple[str, ...] = ()
 
 
-_PART = ('train_dataloader.dataset.indices=100',)
+_PART = ('train_dataloader.dataset.indices=60',)
 ALGORITHMS = {
     'DeepLabV3+': Algorithm('mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb4-80k_ade20k-512x512', ('mIoU',)),
     'PointRend': Algorithm('mmseg::point_rend/pointrend_r50_4xb4-160k_ade20k-512x512', ('mIoU',)),

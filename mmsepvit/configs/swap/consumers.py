@@ -11,6 +11,7 @@ Widths = Sequence[int]
 
 # Keys that hold the width of what comes in. 'input_features' is that of mmpretrain's ClsBatchNormNeck.
 _INPUT_KEYS = ('in_channels', 'input_features', 'in_channels_list')
+_HEADS_OF_A_HEAD = ('head_cfg', 'pose_cfg')  # ends of keys; the second is that of mmpose's head of visibilities
 _FIRST_LEVEL_KEYS = ('c1_in_channels',)  # mmseg's DeepLabV3+ head reads level 0 for it
 
 
@@ -73,7 +74,7 @@ def rewrite_input(node: dict, old: Widths, new: Widths, nested: bool = False) ->
         for child in value if isinstance(value, (list, tuple)) else [value]:
             if isinstance(child, dict):
                 # A head of several heads hands its input on to each.
-                done = rewrite_input(child, old, new, nested=nested or not key.endswith('head_cfg')) or done
+                done = rewrite_input(child, old, new, nested=nested or not key.endswith(_HEADS_OF_A_HEAD)) or done
     return done
 
 

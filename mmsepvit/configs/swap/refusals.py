@@ -90,6 +90,10 @@ _REASONS = {
 }
 
 
+# They are refused for their stack; a stack of one is a backbone like others.
+_STACKS = {'mmpose.HourglassNet': 'num_stacks'}
+
+
 def check_model(model: dict) -> None:
     """Refuses models that no backbone can be swapped in.
 
@@ -113,6 +117,6 @@ def check_site(site: Site) -> None:
 
 
 def _check(node: Any, name: str) -> None:
-    reason = next((_REASONS[known] for known in lineage(node) if known in _REASONS), None)
-    if reason:
-        raise SwapRefused(f'{name} cannot be used with another backbone: {reason}')
+    known = next((known for known in lineage(node) if known in _REASONS), None)
+    if known and not (known in _STACKS and node.get(_STACKS[known], 1) == 1):
+        raise SwapRefused(f'{name} cannot be used with another backbone: {_REASONS[known]}')
