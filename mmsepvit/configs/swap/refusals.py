@@ -13,6 +13,7 @@ _LANGUAGE = "the image encoder's tokens are tied to the weights of a pretrained 
 _STACKED = (
     'each of its stacked stages is supervised by itself; another backbone has one map of each stride and no stack'
 )
+_POINTS = 'it reads points, or a map made of them, and no image'
 _IS_THE_MODEL = 'the backbone is the model: '
 
 # Class, as 'package.Class' -> why its model, backbone, neck or head cannot be used with another backbone.
@@ -80,6 +81,20 @@ _REASONS = {
     ),
     'mmpretrain.InceptionV3': 'the head reads the inner classifier of Inception v3 beside its output',
     'mmpretrain.LoRAModel': 'LoRA adapts the pretrained layers of the wrapped backbone, which a swap would take away',
+    **{
+        f'mmdet3d.{name}': _POINTS
+        for name in (
+            'Asymm3DSpconv',
+            'DGCNNBackbone',
+            'MinkResNet',
+            'MinkUNetBackbone',
+            'MultiBackbone',
+            'PointNet2SAMSG',
+            'PointNet2SASSG',
+            'SECOND',
+            'SPVCNNBackbone',
+        )
+    },
     'mmrotate.ReResNet': 'the neck and the RoI head read the rotation-equivariant channels of ReResNet',
     # necks
     'mmdet.RFP': 'the recursive feature pyramid runs the DetectoRS backbone again on its own output, stage by stage',
