@@ -112,6 +112,15 @@ def test_a_pose_head_of_another_form(source: str, width: int) -> None:
     assert head.get('pose_cfg', head).in_channels == width
 
 
+def test_groups_of_a_deconvolution_divide_its_input() -> None:
+    pytest.importorskip('mmpose')
+    head = swap(
+        'mmpose::body_2d_keypoint/simcc/coco/simcc_vipnas-mbv3_8xb64-210e_coco-256x192', 'lite'
+    ).config.model.head
+    assert head.in_channels == 256
+    assert head.deconv_num_groups == (32, 160, 160)
+
+
 def test_stacked_hourglasses_are_refused() -> None:
     pytest.importorskip('mmpose')
     config = load('mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hourglass52_8xb32-210e_coco-256x256')

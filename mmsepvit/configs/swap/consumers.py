@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,6 +65,7 @@ def rewrite_input(node: dict, old: Widths, new: Widths, nested: bool = False) ->
             if isinstance(index, int) and value == old[index]:
                 node[key] = new[index]
                 done = True
+                _fit_groups(node, new[index])
                 if node.get('num_convs') == 0 and node.get('channels') == value:  # it classifies its input as it is
                     node['channels'] = new[index]
     for key in _FIRST_LEVEL_KEYS:
@@ -76,6 +78,13 @@ def rewrite_input(node: dict, old: Widths, new: Widths, nested: bool = False) ->
                 # A head of several heads hands its input on to each.
                 done = rewrite_input(child, old, new, nested=nested or not key.endswith(_HEADS_OF_A_HEAD)) or done
     return done
+
+
+def _fit_groups(head: dict, width: int) -> None:
+    """Lets the first deconvolution of a pose head have as many groups as divide its new input too, in place."""
+    groups = head.get('deconv_num_groups')
+    if groups and width % groups[0]:
+        head['deconv_num_groups'] = type(groups)((math.gcd(width, groups[0]), *groups[1:]))
 
 
 def rewrite_neck(neck: dict, old: Widths, new: Widths) -> bool:

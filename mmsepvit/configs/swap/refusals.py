@@ -59,6 +59,7 @@ _REASONS = {
     'mmpose.DWPoseDistiller': 'its student is a config of its own, named by student_cfg: swap the backbone of that one',
     # backbones
     'mmdet.HourglassNet': 'the hourglass puts out one stride-4 map a stack, and the head is supervised at each of them',
+    'mmpose.AlexNet': 'heatmaps and targets have the size that its odd strides lead to',
     'mmpose.HourglassNet': _STACKED,
     'mmpose.HourglassAENet': _STACKED,
     'mmpose.CPM': _STACKED,
