@@ -81,8 +81,8 @@ def test_good_maps(tmp_path: Path, values: tuple[int, ...], mode: str, changes: 
     data = {**seg_data(tmp_path, values, mode), **changes}
     if data['type'] == 'ADE20KDataset':
         data |= {'img_suffix': '.jpg', 'seg_map_suffix': '.png', 'reduce_zero_label': True}
-    model = {'decode_head': {'num_classes': len(data['metainfo']['classes'])}}
-    assert faults_of('mmseg', model, train=data, val={**data, 'test_mode': True}) == []
+    head = {'num_classes': len(data['metainfo']['classes']), 'ignore_index': data.get('ignore_index', 255)}
+    assert faults_of('mmseg', {'decode_head': head}, train=data, val={**data, 'test_mode': True}) == []
 
 
 def test_test_split_without_annotations(tmp_path: Path) -> None:
