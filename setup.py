@@ -119,6 +119,6 @@ setup(
     python_requires='>=3.9',
     # Neither family of OpenMMLab packages: naming one would pull it over the other.
     install_requires=['torch', 'numpy'],
-    extras_require={name: requirements(name) for name in ('openmmlab', 'onedl', 'export', 'test')},
+    extras_require={name: requirements(name) for name in ('openmmlab', 'onedl', 'export', 'test', 'web')},
     cmdclass={'build': Build, 'build_mim': BuildMim},
 )

@@ -6,7 +6,7 @@ which never hold them, and stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,13 @@ def _softmax(q: Tensor, k: Tensor) -> Tensor:
     return torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5, dim=-1)
 
 
-def draw_window_attention(attention: BlockAttention, image: np.ndarray, point: tuple[float, float], file: Path) -> None:
+def draw_window_attention(
+    attention: BlockAttention,
+    image: np.ndarray,
+    point: tuple[float, float],
+    file: Path,
+    heads: Sequence[int] | None = None,
+) -> None:
     """Draws a block's weights over an image, one row a head: PSA's of the window at a point, and DSA's inside it.
 
     Args:
@@ -127,6 +133,7 @@ def draw_window_attention(attention: BlockAttention, image: np.ndarray, point: t
         image: The image as it was before it was normalised, uint8 (H, W, 3), red, green and blue.
         point: Point (x, y) in pixels of the image, which chooses the window.
         file: The PNG file to write; its folder is made.
+        heads: Heads to draw. Defaults to all.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -138,13 +145,14 @@ def draw_window_attention(attention: BlockAttention, image: np.ndarray, point: t
     whole = (-0.5, columns * side - 0.5, rows * side - 0.5, -0.5)
     dsa, psa = attention.dsa_map(index), attention.psa_map(index)
     height, width = image.shape[:2]
+    heads = range(len(dsa)) if heads is None else heads
 
     # Of the object-oriented interface, which leaves the caller's pyplot as it is and needs no display.
-    figure = Figure(figsize=(9, 0.5 + 4 * len(dsa) * min(height / width, 3)), layout='constrained')
+    figure = Figure(figsize=(9, 0.5 + 4 * len(heads) * min(height / width, 3)), layout='constrained')
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(dsa), 2, squeeze=False)
+    axes = figure.subplots(len(heads), 2, squeeze=False)
     figure.suptitle(f'{attention.name}: {rows}x{columns} windows of {side}x{side} pixels of the image')
-    for head, (left, right) in enumerate(axes):
+    for head, (left, right) in zip(heads, axes):
         for panel in (left, right):
             panel.imshow(image)
             panel.axis('off')

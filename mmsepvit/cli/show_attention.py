@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import cv2
-import numpy as np
-import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from torch import Tensor
 
 from ..checkpoints.fits import check_fits
 from ..checkpoints.read import read_checkpoint, reading_safely
 from ..configs.load import load_config
 from ..configs.preflight import check_stack, check_work_dir
+from ..datasets.images import normalised, read_image
 from ..errors import UserError
 from ..models import SepViT
 from ..visualize import draw_window_attention, window_attention
@@ -57,26 +52,15 @@ def main(argv: list[str]) -> None:
     config = load_config(args.config)
     check_stack(config.default_scope)
     check_work_dir(args.out, '--out')
-    image = _read_image(args.image, args.size)
+    image = read_image(args.image, args.size)
     with reading_safely(args.trust):
         backbone = _load_backbone(config, args.checkpoint)
     x, y = args.point or (0.5, 0.5)
     point = (x * image.shape[1], y * image.shape[0])
-    for attention in window_attention(backbone, _normalised(image, config)):
+    for attention in window_attention(backbone, normalised(image, config)):
         file = Path(args.out) / f'{attention.name}.png'
         draw_window_attention(attention, image, point, file)
         print(file)
-
-
-def _read_image(path: str, size: int) -> np.ndarray:
-    """An image, uint8 (H, W, 3), red, green and blue, its longer side of a size."""
-    image = cv2.imread(path, cv2.IMREAD_COLOR)
-    if image is None:
-        raise UserError(f"image '{path}' is missing or cannot be read as an image.")
-    scale = size / max(image.shape[:2])
-    shape = [max(round(side * scale), 1) for side in image.shape[1::-1]]
-    image = cv2.resize(image, shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _load_backbone(config: Config, path: str) -> SepViT:
@@ -90,12 +74,3 @@ def _load_backbone(config: Config, path: str) -> SepViT:
     state = {prefix.sub('', key): value for key, value in checkpoint['state_dict'].items() if prefix.match(key)}
     backbone.load_state_dict(state)
     return backbone.eval()
-
-
-def _normalised(image: np.ndarray, config: Config) -> Tensor:
-    """The image (3, H, W) as the config's preprocessor hands it to the backbone."""
-    settings: Mapping[str, Any] = config.model.get('data_preprocessor') or config.get('data_preprocessor') or {}
-    is_rgb = settings.get('bgr_to_rgb') or settings.get('to_rgb')
-    values = np.ascontiguousarray(image if is_rgb else image[..., ::-1], dtype=np.float32)
-    values = (values - np.float32(settings.get('mean', 0))) / np.float32(settings.get('std', 1))
-    return torch.from_numpy(values).permute(2, 0, 1)

@@ -136,7 +136,7 @@ def _are_whole(values: object) -> bool:
 class SepViT(BaseModule):
     """SepViT backbone.
 
-    A PyTorch implementation of: `SepViT: Separable Vision Transformer <https://arxiv.org/abs/2203.15380>`_
+    A PyTorch implementation of SepViT: Separable Vision Transformer, https://arxiv.org/abs/2203.15380.
 
     The paper's dense model (segmentation, detection) is ``SepViT(arch, window_token='zero')``; its classification
     model is ``SepViT(arch, out_indices=(3,), window_token='learnable', single_window_psa=False)``.

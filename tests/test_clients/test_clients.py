@@ -10,13 +10,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 from PIL import Image
+from random_runs import random_run
 
 import mmsepvit
 from mmsepvit.configs.load import load_config
-from mmsepvit.configs.mini import apply_mini
 
 SEG, DET, CLS = 'upernet_sepvit_lite_ade20k', 'mask_rcnn_sepvit_lite_1x_coco', 'sepvit_lite_imagenet'
 Predict = Callable[[str], list[np.ndarray]]
@@ -34,28 +33,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[str
 
     def make(name: str) -> tuple[str, str]:
         if name not in made:
-            config = load_config(mmsepvit.config(name))
-            pytest.importorskip(config.default_scope)
-            apply_mini(config)
-            config.dump(folder / f'{name}.py')
-            save_random_weights(config, folder / f'{name}.pth')
-            made[name] = str(folder / f'{name}.py'), str(folder / f'{name}.pth'), config.default_scope
-        init_default_scope(made[name][2])  # the clients of mmpretrain keep that of whoever came before
-        return made[name][:2]
+            made[name] = random_run(name, folder)
+        init_default_scope(load_config(made[name][0]).default_scope)  # mmpretrain's keep that of whoever came before
+        return made[name]
 
     return make
-
-
-def save_random_weights(config: Config, file: Path) -> None:
-    init_default_scope(config.default_scope)
-    torch.manual_seed(0)
-    model = dict(config.model)
-    if 'data_preprocessor' in config:
-        model['data_preprocessor'] = config.data_preprocessor
-    model = MODELS.build(model)
-    for parameter in model.parameters():  # else zero biases and small weights answer the same to all images
-        parameter.data += 0.1 * torch.randn_like(parameter)
-    torch.save({'state_dict': model.state_dict(), 'meta': {}}, file)
 
 
 def segment(config: str, checkpoint: str) -> Predict:

@@ -2,9 +2,9 @@
 
     python tools/dev/mmdeploy_parity.py MMDEPLOY [--out FOLDER] [--kinds ...] [--modes ...]
 
-MMDEPLOY is a clone of mmdeploy, whose tools and deploy configs its wheel leaves out. Model configs are ours: the
-segmentors' and the classifier's unchanged, the detectors' with the image sizes of ``--mini``. Weights are random, and
-far from zero, so that the detectors find a full hundred of boxes. Prints a row of a table a file.
+MMDEPLOY is a clone of mmdeploy, whose tools and deploy configs its wheel leaves out; both are used as they are. Model
+configs are ours, but for smaller images: 256 pixels a side for the segmentors, those of ``--mini`` for the detectors.
+Weights are random, of a size at which the detectors find a hundred boxes. Prints a row of a table a file.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
+from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -30,6 +31,7 @@ from mmsepvit.configs.load import load_config
 from mmsepvit.configs.mini import MINI_ROOT, apply_mini, make_mini_data
 
 ROOT = Path(__file__).resolve().parents[2]
+_SEGMENTED = 256  # shorter side of the images that are segmented; UPerHead's largest pooling needs 6 x 32 pixels
 
 
 @dataclass
@@ -67,6 +69,9 @@ def model_config(kind: Kind) -> Config:
     config = load_config(mmsepvit.config(kind.config))
     if config.default_scope == 'mmdet':
         apply_mini(config)
+    elif config.default_scope == 'mmseg':
+        resize = next(transform for transform in config.test_pipeline if transform['type'] == 'Resize')
+        resize.scale = (4 * _SEGMENTED, _SEGMENTED)
     if kind.resnet:
         config.model.backbone = dict(type='ResNet', depth=18, norm_cfg=dict(type='BN'), norm_eval=True)
         if config.model.get('neck'):
@@ -86,8 +91,14 @@ def write_model(kind: Kind, folder: Path) -> tuple[str, str]:
         settings['data_preprocessor'] = config.data_preprocessor
     torch.manual_seed(0)
     model = MODELS.build(settings)
-    for parameter in model.parameters():
-        parameter.data += 0.1 * torch.randn_like(parameter)
+    for name, module in model.named_modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)) and not name.startswith('backbone'):
+            # Activations keep their size: of smaller weights no score would be found, of larger ones rounding grows.
+            nn.init.kaiming_normal_(module.weight)
+            if name.endswith(('_cls', '_reg')):
+                module.weight.data /= 10  # scores below 1, and boxes near to their anchors and proposals
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
     folder.mkdir(parents=True, exist_ok=True)
     paths = str(folder / 'model.py'), str(folder / 'model.pth')
     config.dump(paths[0])
