@@ -1,4 +1,4 @@
-"""Several processes: how the error of one is told, and what is measured on shares of unequal length."""
+"""Several processes: how the error of one is told, what is measured on unequal shares, ZeRO, and strategies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from forked_runs import ForkedRun, free_port
-from long_runs import arguments, with_hooks
+from long_runs import arguments, assert_same_run, load, with_hooks
 from small_runs import small_config
 
 pytestmark = [
@@ -47,6 +47,45 @@ def test_silence_of_one_is_said(mini_root: Path, tmp_path: Path) -> None:
     text = log.read_text()
     assert text.count('error: process 0 has lost another process, or waited too long for it') == 1
     assert 'Traceback' not in text
+
+
+SHORT = ['train_cfg.max_iters=4', 'train_cfg.val_interval=4', 'default_hooks.checkpoint.interval=2']
+
+
+def train(work_dir: Path, folder: Path, *more: str, options: list[str], config: str = '', processes: int = 2) -> None:
+    words = arguments(config or small_config('seg'), work_dir, 'seg', [*SHORT, *options], *more)
+    log = work_dir.with_suffix('.txt')
+    assert ForkedRun(words, folder, log, processes, free_port()).wait() == [0] * processes, log.read_text()[-3000:]
+
+
+def test_sharded_optimizer(mini_root: Path, tmp_path: Path) -> None:
+    """ZeRO on gloo: the same weights as without, and a whole state in the checkpoint, from which it goes on."""
+    zero = ['optim_wrapper.optimizer.type=ZeroRedundancyOptimizer', 'optim_wrapper.optimizer.optimizer_type=AdamW']
+    train(tmp_path / 'plain', mini_root, options=[])
+    train(tmp_path / 'zero', mini_root, options=zero)
+    plain, sharded = (load(tmp_path / name / 'iter_4.pth') for name in ('plain', 'zero'))
+    for name, value in plain['state_dict'].items():
+        torch.testing.assert_close(value, sharded['state_dict'][name])
+    assert plain['optimizer']['state'].keys() == sharded['optimizer']['state'].keys()
+    train(tmp_path / 'resumed', mini_root, '--resume', str(tmp_path / 'zero' / 'iter_2.pth'), options=zero)
+    # What the second process measures goes by its own BN statistics, and a checkpoint has the first one's.
+    assert_same_run(tmp_path / 'zero' / 'iter_4.pth', tmp_path / 'resumed' / 'iter_4.pth', score=False)
+
+
+@pytest.mark.parametrize('strategy', ['SingleDeviceStrategy', 'DDPStrategy'])
+def test_strategies(strategy: str, mini_root: Path, tmp_path: Path) -> None:
+    """mmengine's FlexibleRunner trains on the same draws as its Runner, and resumes: the weights are the same."""
+    processes = 2 if strategy == 'DDPStrategy' else 1
+    config = tmp_path / 'strategy.py'
+    config.write_text(f'_base_ = {small_config("seg")!r}\nstrategy = dict(type={strategy!r})\n')
+    train(tmp_path / 'plain', mini_root, options=[], processes=processes)
+    flexible = {'config': str(config), 'options': [], 'processes': processes}
+    train(tmp_path / 'flexible', mini_root, **flexible)
+    train(tmp_path / 'resumed', mini_root, '--resume', str(tmp_path / 'flexible' / 'iter_2.pth'), **flexible)
+    expected, *found = (load(tmp_path / name / 'iter_4.pth') for name in ('plain', 'flexible', 'resumed'))
+    for name, value in expected['state_dict'].items():
+        for each in found:
+            torch.testing.assert_close(value, each['state_dict'][name])
 
 
 @pytest.mark.parametrize(('images', 'batch'), [(7, 1), (7, 2), (3, 2)])
