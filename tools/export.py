@@ -1,4 +1,4 @@
-"""Writes a checkpoint as a file for another runtime and compares it with PyTorch; ``export.py --help`` lists the options."""
+"""Writes a checkpoint as a file for another runtime, checked; ``export.py --help`` lists the options."""
 
 from command import run
 

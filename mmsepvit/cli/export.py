@@ -139,6 +139,12 @@ def _check_arguments(args: argparse.Namespace) -> None:
         raise UserError(f"'{args.out}' exists already; choose another name.")
     check_work_dir(str(args.out.parent), 'OUT')
     args.out.parent.mkdir(parents=True, exist_ok=True)
+    if args.backend == 'openvino' and args.dynamic != 'none':
+        raise UserError(
+            f'--dynamic {args.dynamic}: OpenVINO computes wrong features at some sizes where a file leaves its shape open '
+            '(2025.3 and 2026.4 do).\nLeave --dynamic out and give --shape; OpenVINO opens files of fixed shape alone '
+            'right.'
+        )
     if args.backend == 'torchscript' and args.precision != 'fp32':
         raise UserError(f'--precision {args.precision}: --backend torchscript writes fp32 alone.')
 

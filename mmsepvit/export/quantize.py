@@ -32,7 +32,16 @@ def quantize_onnx(file: Path, calibration: Sequence[np.ndarray]) -> None:
         # Norms, softmax and GELU stay in floating point: they are cheap, and their ranges are long.
         op_types_to_quantize=['Conv', 'Gemm', 'MatMul'],
         per_channel=True,
+        # ONNX Runtime's own kernels for products of two activations lose what attention needs: features of Lite's last
+        # stage have a cosine of 0.96 with them and 0.9998 without.
+        nodes_to_exclude=_products_of_activations(file),
     )
+
+
+def _products_of_activations(file: Path) -> list[str]:
+    graph = needed('onnx', '--precision int8').load(str(file)).graph
+    weights = {weight.name for weight in graph.initializer}
+    return [node.name for node in graph.node if node.op_type == 'MatMul' and weights.isdisjoint(node.input)]
 
 
 def to_half(file: Path) -> None:

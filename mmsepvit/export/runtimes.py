@@ -55,7 +55,7 @@ def _torchscript(file: Path) -> Run:
     network = torch.jit.load(str(file))
 
     @torch.inference_mode()
-    def run(images):  # noqa: ANN001, ANN202
+    def run(images):
         return [out.numpy() for out in network(torch.from_numpy(images))]
 
     return run

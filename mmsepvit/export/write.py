@@ -15,7 +15,7 @@ SUFFIX = {'onnxruntime': '.onnx', 'openvino': '.xml', 'torchscript': '.pt'}
 """How the name of a file ends, by the runtime that it is for."""
 
 OPSET = 17
-"""Version of ONNX's operators that is written: the first with LayerNormalization, which has every runtime's own kernel."""
+"""Version of ONNX's operators that is written: the first with LayerNormalization."""
 
 _AXES = {'none': {}, 'batch': {0: 'batch'}, 'size': {0: 'batch', 2: 'height', 3: 'width'}}
 
