@@ -17,11 +17,17 @@ from torch import nn
 from ..config_tree import as_list, builds, named_nodes, replace_sync_bn
 from ..errors import UserError
 from ..models import SepViT
-from ..models.pretrained import FIRST, check_transfer
+from ..models.pretrained import (
+    FIRST,
+    OTHER_INPUT_SIZE,
+    check_transfer,
+    is_of_other_input_size,
+    psa_without_place,
+)
 from .read import read_checkpoint
 
 
-def check_fits(path: str, checkpoint: dict[str, Any], config: Config, partial: bool = False) -> None:
+def check_fits(path: str, checkpoint: dict[str, Any], config: Config, partial: bool = False) -> list[str]:
     """Compares a checkpoint's keys and shapes with the model of a config.
 
     Args:
@@ -30,6 +36,9 @@ def check_fits(path: str, checkpoint: dict[str, Any], config: Config, partial: b
         config: The config.
         partial: Whether some parameters may be missing or of another shape (fine-tuning). Of a SepViT only the layer
             that reads the image may have another one.
+
+    Returns:
+        Notes for the log: what of a SepViT trained at another input size is resized or left out.
 
     Raises:
         UserError: It is of another model.
@@ -46,21 +55,42 @@ def check_fits(path: str, checkpoint: dict[str, Any], config: Config, partial: b
         and tuple(state[key].shape) != wanted[key]
         and not key.endswith('window_token')  # resized to the trained input size when loaded
     ]
+    without_place = psa_without_place(wanted, state)
     if partial and len(missing) + len(other_shape) < len(wanted) and not _of_other_arch(model, other_shape):
-        return
-    if not missing and not other_shape:
-        return
+        left_out = f"checkpoint '{path}': {len(without_place)} weights of PSA are left out: {OTHER_INPUT_SIZE}"
+        return [*([left_out] if without_place else []), *_resized(path, state, wanted)]
+    if not missing and not other_shape and not without_place:
+        return _resized(path, state, wanted)
     raise UserError(
         f"checkpoint '{path}' is not one of this config's model: {_reason(state, model, config)}\n"
-        f'{_first_difference(missing, other_shape, state, wanted)}'
+        f'{_first_difference(missing, other_shape, without_place, state, wanted)}'
     )
 
 
-def check_pretrained(config: Config) -> None:
+def _resized(path: str, state: Mapping[str, Any], wanted: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """A note on window tokens that are resized when they are loaded; none where all have their size."""
+    tokens = [
+        key
+        for key in wanted
+        if key.endswith('window_token') and key in state and tuple(state[key].shape) != wanted[key]
+    ]
+    if not tokens:
+        return []
+    before, after = (f'{shape[0]}x{shape[1]}' for shape in (state[tokens[0]].shape, wanted[tokens[0]]))
+    example = f'such as {tokens[0]} from {before} to {after}'
+    return [
+        f"checkpoint '{path}' is of another input_size: {len(tokens)} grids of window tokens are resized, {example}"
+    ]
+
+
+def check_pretrained(config: Config) -> list[str]:
     """Checks the weights that any SepViT of a config starts from (``init_cfg``), before anything is built.
 
     Args:
         config: The config.
+
+    Returns:
+        Notes for the log: window tokens that are resized.
 
     Raises:
         UserError: A file cannot be read, or its weights are not this SepViT's.
@@ -72,6 +102,7 @@ def check_pretrained(config: Config) -> None:
         if builds(node, SepViT, scope, MODELS)
         for init in as_list(node.get('init_cfg'))
     ]
+    notes = []
     for path, node, init in inits:
         if not isinstance(init, Mapping) or 'type' not in init:
             raise UserError(f"{path}.init_cfg: {init!r} must be a group of settings with a type, such as 'Pretrained'.")
@@ -89,6 +120,9 @@ def check_pretrained(config: Config) -> None:
             check_transfer(backbone, weights or state)
         except ValueError as error:
             raise UserError(f"{path}.init_cfg: checkpoint '{file}': {error}") from None
+        shapes = {key: tuple(value.shape) for key, value in backbone.state_dict().items()}
+        notes += _resized(file, weights or state, shapes)
+    return notes
 
 
 def _of_other_arch(model: nn.Module, other_shape: list[str]) -> bool:
@@ -118,7 +152,9 @@ def _empty_model(config: Config) -> nn.Module:
             return MODELS.build(wanted)
 
 
-def _first_difference(missing: list, other_shape: list, state: dict, wanted: dict) -> str:
+def _first_difference(missing: list, other_shape: list, without_place: list, state: dict, wanted: dict) -> str:
+    if not missing and not other_shape:
+        return f'{len(without_place)} of its parameters have no place in the model, e.g. {without_place[0]}.'
     if other_shape:
         key = other_shape[0]
         shapes = f'is {tuple(state[key].shape)} in the file and {wanted[key]} in the model'
@@ -144,12 +180,8 @@ def _reason(state: dict, model: nn.Module, config: Config) -> str:
     lacking = sorted({key.split('.')[0] for key in model.state_dict()} - given)
     if lacking:
         return f"it has {', '.join(sorted(given))} but no {', '.join(lacking)}; another task's?"
-    differing = model.state_dict().keys() ^ state.keys()
-    if differing and all('.attn.psa_' in key or key.endswith('.window_token') for key in differing):
-        return (
-            'it was trained with another input_size, at which other blocks have several windows and so PSA; set '
-            "model.backbone.input_size to that of its training, or start from it by the backbone's init_cfg."
-        )
+    if is_of_other_input_size(model.state_dict().keys() ^ state.keys()):
+        return f'its weights do not fit, as {OTHER_INPUT_SIZE}'
     return 'the sizes of its parts differ; use the config that it was trained with.'
 
 

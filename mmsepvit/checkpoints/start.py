@@ -54,14 +54,19 @@ def find_start(config: Config, resume: str | None) -> Start:
         path = config.get('load_from')
     if path is None:
         config.update(resume=False, load_from=None)
-        check_pretrained(config)
-        return Start(notes=notes)
+        return Start(notes=notes + check_pretrained(config))
     resuming = resume is not None or bool(config.get('resume'))
     checkpoint = read_checkpoint(path)
-    check_fits(path, checkpoint, config, partial=not resuming)
+    resized = check_fits(path, checkpoint, config, partial=not resuming)
     config.update(resume=resuming, load_from=path)
     if not resuming:
-        return Start(notes=notes)
+        return Start(notes=notes + resized)
+    if resized:
+        raise UserError(
+            f"--resume: {resized[0]}; the optimizer's state of them cannot be.\n"
+            'Set model.backbone.input_size as in its training, or begin a new one from its weights: '
+            f'--cfg-options load_from={path}'
+        )
     check_state(path, checkpoint)
     meta = checkpoint['meta']
     # A config, which is Python, under this key: mmengine would run it when it resumes. No version of it writes one.

@@ -58,7 +58,7 @@ def _test(args: argparse.Namespace) -> dict[str, Any]:
         check_out(config, args.out)
     if args.show_dir:
         check_work_dir(args.show_dir, '--show-dir')
-    check_fits(args.checkpoint, read_checkpoint(args.checkpoint), config)
+    notes += check_fits(args.checkpoint, read_checkpoint(args.checkpoint), config)
     config.update(load_from=args.checkpoint, resume=False)
     look_for_data(config, args.mini, ('test',))
     if args.show_dir:

@@ -7,6 +7,8 @@ import gc
 import signal
 import sys
 
+from torch.nn import Module
+
 from ..checkpoints.read import reading_safely
 from ..checkpoints.start import find_start
 from ..checkpoints.write import FULL
@@ -111,8 +113,9 @@ def _train(args: argparse.Namespace) -> None:
         raise UserError(f'--seed {args.seed}: the run to resume has the seed {config.randomness.seed}; leave it out.')
     look_for_data(config, args.mini, ('train', 'val') if config.get('val_cfg') else ('train',))
     runner = build(config, notes + start.notes, start)
-    checkpoint_activations(runner)
-    warning = random_start(runner.model, config)
-    if warning:
-        runner.logger.warning(warning)
+    if isinstance(runner.model, Module):  # a strategy builds it later, and checkpoints its activations itself
+        checkpoint_activations(runner)
+        warning = random_start(runner.model, config)
+        if warning:
+            runner.logger.warning(warning)
     runner.train()

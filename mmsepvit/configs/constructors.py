@@ -76,7 +76,8 @@ def _refused(
     # A KeyError of a word is an access that failed, one of a sentence is somebody's message.
     says_why = isinstance(error, (ValueError, AssertionError)) or (isinstance(error, KeyError) and ' ' in text)
     files = [frame.f_code.co_filename for frame, _ in inner]
-    if not inner or not isinstance(error, _OF_VALUES):
+    lacks_package = isinstance(error, RuntimeError) and 'installed' in text  # as the packages tell it
+    if not inner or not (isinstance(error, _OF_VALUES) or lacks_package):
         return None
     if says_why and text and set(files) <= _files(cls):
         why = text.splitlines()[0]

@@ -137,7 +137,9 @@ def read_mini_data(config: Config) -> None:
         part = 'train' if split == 'train' else 'val'
         for path, dataset in datasets_of(loader and loader['dataset'], f'{split}_dataloader.dataset'):
             reader = _reader(dataset, path, config.default_scope)
-            dataset.update(reader.arguments(part))
+            arguments = reader.arguments(part)
+            _check_files(dataset, path, reader, arguments)
+            dataset.update(arguments)
             for metric in as_list(config.get(f'{split}_evaluator')):
                 metric.update({key: file for key, file in reader.annotations(part).items() if key in metric})
 
@@ -160,6 +162,19 @@ def _reader(dataset: dict, path: str, scope: str) -> _Reader:
 
 # What makes a class read other files, or other labels in them, than the one that it inherits from.
 _READING = ('load_data_list', 'METAINFO')
+
+
+def _check_files(dataset: dict, path: str, reader: _Reader, arguments: dict[str, Any]) -> None:
+    """Refuses a dataset that reads further files: COCO's maps of stuff, or proposals."""
+    given, known = (
+        settings['data_prefix'] if isinstance(settings.get('data_prefix'), dict) else {}  # or a folder of all files
+        for settings in (dataset, arguments)
+    )
+    asked = {f'data_prefix.{key}': folder for key, folder in given.items() if key not in known}
+    asked['proposal_file'] = dataset.get('proposal_file')
+    further = sorted(key for key, file in asked.items() if file)
+    if further:
+        raise UserError(f'--mini: the generated data for {reader.name} has nothing for {path}.{further[0]} to read.')
 
 
 def _check_labels(dataset: dict, path: str, reader: _Reader) -> None:

@@ -105,7 +105,7 @@ def _wrong(config: Config) -> Iterator[tuple[str, Any, str]]:
             loader and loader.get('dataset'), f'{split}_dataloader.dataset', wrappers=True
         ):
             if dataset.get('type') is None:
-                yield path, dict(dataset), 'of some type: it names none'
+                yield f'{path}.type', None, 'the class that reads the data, or its name'
 
 
 def _found(config: Config, key: str) -> Iterator[Any]:

@@ -187,7 +187,7 @@ def check_shapes(runner: Runner) -> None:
     """
     optimizer = _optimizer(runner)
     for parameter, state in optimizer.state.items() if optimizer else ():
-        for name in _LIKE_PARAMETERS & state.keys():
+        for name in _LIKE_PARAMETERS & (state or {}).keys():  # None of a parameter that ZeRO has in another process
             average = state[name]
             if average is not None and average.shape != parameter.shape:
                 raise ValueError(f'{name} of shape {tuple(average.shape)} for a parameter {tuple(parameter.shape)}')

@@ -88,6 +88,7 @@ class StopRequest:
             os.kill(self._process, signal.SIGINT)
 
 
+@FUNCTIONS.register_module()
 def let_parent_decide(worker_id: int, then: Callable[[int], Any] | None = None) -> None:
     """What a data loading process begins with: signals that stop a training are the business of its parent.
 
@@ -127,7 +128,8 @@ def with_patient_workers(dataloader: dict, seed: int) -> dict:
         options = dict(asked)
         kind = options.pop('type')
         then = partial(FUNCTIONS.get(kind) if isinstance(kind, str) else kind, **options)
-    return {**dataloader, 'worker_init_fn': {'type': let_parent_decide, 'then': then}}
+    # By its name, as mmengine's FlexibleRunner takes no function.
+    return {**dataloader, 'worker_init_fn': {'type': let_parent_decide.__name__, 'then': then}}
 
 
 class _Averages:

@@ -43,10 +43,14 @@ def attend(q: Tensor, k: Tensor, v: Tensor, scale: float, drop_rate: float = 0.0
     return F.scaled_dot_product_attention(q, k, v, dropout_p=drop_rate, scale=scale)
 
 
+def _is_exported() -> bool:
+    return torch.jit.is_tracing() or (hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting())
+
+
 def resize_window_token(token: Tensor, grid: tuple[int, int]) -> Tensor:
     """Resizes a grid of window tokens (Nh, Nw, C) bicubically to (*grid, C)."""
-    # A trace made at the trained size has to resize too, or it would be wrong at other sizes.
-    if tuple(token.shape[:2]) == grid and not torch.jit.is_tracing():
+    # What is exported at the trained size has to resize too, or it would be wrong at other sizes.
+    if not _is_exported() and tuple(token.shape[:2]) == grid:
         return token
     # 16-bit floats have no bicubic kernel on CPU, and a resized token should not lose digits.
     image = token if token.dtype == torch.float64 else token.float()

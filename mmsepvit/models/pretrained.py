@@ -113,14 +113,9 @@ def check_transfer(backbone: nn.Module, weights: Mapping[str, Tensor]) -> Mismat
     expected = expected_mismatch(own, weights)
     missing = sorted(own.keys() - weights.keys() - set(expected.missing))
     unexpected = sorted(weights.keys() - own.keys() - set(expected.unexpected))
-    psa = [name for name in missing + unexpected if _PSA in name]
-    # Four parameters a block: weight and bias of the norm of the tokens, and of their linear layer.
-    whole = set(Counter(map(_block, psa)).values()) == {4}
-    if whole and len(psa) == len(missing) + len(unexpected):
-        raise ValueError(
-            f'{len(psa)} weights of PSA differ, such as {psa[0]}: they were trained with another input_size or '
-            'single_window_psa, so that other blocks have PSA. Set both as in their training.'
-        )
+    if is_of_other_input_size(missing + unexpected):
+        psa = [name for name in missing + unexpected if _PSA in name]
+        raise ValueError(f'{len(psa)} weights of PSA differ, such as {psa[0]}: {OTHER_INPUT_SIZE}')
     if missing:
         raise ValueError(f'parameters of this SepViT are missing, {len(missing)} in all, such as {missing[0]}. {_HINT}')
     if unexpected:
@@ -131,6 +126,26 @@ def check_transfer(backbone: nn.Module, weights: Mapping[str, Tensor]) -> Mismat
 
 
 _HINT = 'Are they of another arch?'
+
+OTHER_INPUT_SIZE = (
+    'they were trained with another input_size or single_window_psa, so that other blocks have PSA. Set both as in '
+    'their training.'
+)
+
+
+def is_of_other_input_size(differing: Iterable[str]) -> bool:
+    """Whether names that a model and weights do not share are those of PSA in whole blocks, and of window tokens."""
+    differing = list(differing)
+    # Four parameters a block: weight and bias of the norm of the tokens, and of their linear layer.
+    whole = set(Counter(_block(name) for name in differing if _PSA in name).values()) == {4}
+    return whole and all(_PSA in name or name.endswith(_TOKEN) for name in differing)
+
+
+def psa_without_place(own: Iterable[str], given: Iterable[str]) -> list[str]:
+    """Weights of PSA, sorted, that are given for blocks which a model has without PSA; prefixes do not matter."""
+    own = set(own)
+    blocks = {name.removesuffix('.attn.dsa_qkv.weight') for name in own if name.endswith('.attn.dsa_qkv.weight')}
+    return sorted(name for name in set(given) - own if _PSA in name and _block(name) in blocks)
 
 
 def _fits(name: str, own: Tensor, given: Tensor) -> bool:

@@ -129,3 +129,30 @@ def test_several_results_of_one_machine_make_one_table(tmp_path: Path, capsys: p
     other.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"other\.json': measured with another torch than"):
         benchmark(['--load', str(one), str(other)])
+
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize(
+    ('engine', 'precision', 'least'),
+    [('onnxruntime', 'fp32', 0.99999), ('openvino', 'fp32', 0.99999), ('openvino', 'bf16', 0.99)],
+)
+def test_exported_files_beside_eager(engine: str, precision: str, least: float) -> None:
+    setting = Setting((64, 40), 1, precision, 'inference', engine)
+    (result,) = run_setting(['sepvit-tiny'], setting, rounds=2)
+    assert result.error is None
+    assert len(result.times) == len(result.over_eager) == 2
+    assert least <= result.cosine <= 1.00001
+    table = format_results({'packages': {}, **dict.fromkeys(MACHINE)}, [result])
+    assert f'64x40, batch 1, {precision}, {engine}**' in table
+    assert f'| {result.cosine:.4f} |' in table
+
+
+def test_what_no_runtime_does_says_so() -> None:
+    for setting in (
+        Setting((32, 32), 1, 'int8', 'inference', 'eager'),
+        Setting((32, 32), 1, 'bf16', 'inference', 'onnxruntime'),
+        Setting((32, 32), 1, 'fp32', 'training', 'openvino'),
+    ):
+        (result,) = run_setting(['sepvit-tiny'], setting, rounds=1)
+        assert result.error
+        assert result.error.startswith('AssertionError: ')

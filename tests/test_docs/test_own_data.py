@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import re
+import textwrap
+from importlib import resources
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from mmsepvit.cli.check_data import main as check_data
+from mmsepvit.cli.test import main as test
 from mmsepvit.cli.train import main as train
 
 ROOT = Path(__file__).parents[2]
 
 
-def blocks(page: str, language: str) -> list[str]:
+def blocks(page: str, language: str, indent: str = '') -> list[str]:
+    """The blocks of a page in a language; those of a list's items are indented."""
     text = (ROOT / page).read_text(encoding='utf-8')
-    return re.findall(rf'^```{language}\n(.*?)^```', text, re.MULTILINE | re.DOTALL)
+    found = re.findall(rf'^{indent}```{language}\n(.*?)^{indent}```', text, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(block) for block in found]
 
 
 def write_fields(folder: Path) -> None:
@@ -59,6 +66,55 @@ def test_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     for head in ('decode_head', 'auxiliary_head'):
         assert weights[f'{head}.conv_seg.weight'].shape[0] == 3
     assert re.search(r'crop .*', capsys.readouterr().out), 'the table of classes names them'
+
+
+def write_coco(folder: Path, count: int = 2) -> None:
+    """Pictures with a light rectangle, a cat, and a dark one, a dog."""
+    (folder / 'images').mkdir(parents=True)
+    classes = [{'id': 1, 'name': 'cat'}, {'id': 2, 'name': 'dog'}]
+    for split in ('train', 'val'):
+        coco = {'info': {}, 'images': [], 'annotations': [], 'categories': classes}
+        for i in range(count):
+            name = f'{split}_{i}.png'
+            image = np.full((96, 128, 3), 120, np.uint8)
+            coco['images'].append({'id': i, 'file_name': name, 'width': 128, 'height': 96})
+            for category, left in ((1, 10), (2, 70)):
+                x0, y0, x1, y1 = left, 20 + 5 * i, left + 40, 70
+                image[y0:y1, x0:x1] = 240 if category == 1 else 20
+                annotation = {'id': len(coco['annotations']) + 1, 'image_id': i, 'category_id': category, 'iscrowd': 0}
+                annotation['bbox'] = [x0, y0, x1 - x0, y1 - y0]
+                annotation['area'] = (x1 - x0) * (y1 - y0)
+                annotation['segmentation'] = [[x0, y0, x1, y0, x1, y1, x0, y1]]
+                coco['annotations'].append(annotation)
+            cv2.imwrite(str(folder / 'images' / name), image)
+        (folder / f'{split}.json').write_text(json.dumps(coco))
+
+
+def test_own_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    pytest.importorskip('mmdet')
+    monkeypatch.chdir(tmp_path)
+    write_coco(tmp_path / 'my_data')
+    (text,) = (block for block in blocks('docs/without_weights.md', 'python', ' {3}') if 'my_data' in block)
+    config = tmp_path / 'my_detector.py'
+    config.write_text(text.replace('/path/that/was/printed', f'{ROOT}/configs', 1))
+
+    check_data([str(config), '--workers', '0'])
+    capsys.readouterr()
+    small = [f'{split}_dataloader.num_workers=0' for split in ('train', 'val', 'test')]
+    small += [f'{split}_dataloader.persistent_workers=False' for split in ('train', 'val', 'test')]
+    small += ['train_dataloader.dataset.pipeline.2.scale=(128,96)']
+    small += [f'{split}_dataloader.dataset.pipeline.1.scale=(128,96)' for split in ('val', 'test')]
+    short = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.checkpoint.interval=1']
+    short += ['default_hooks.checkpoint.save_optimizer=False']
+    assert train([str(config), '--auto-scale-lr', '--work-dir', 'run', '--cfg-options', *small, *short]) == 0
+    test([str(config), 'run/epoch_1.pth', '--work-dir', 'run', '--cfg-options', *small])
+    assert 'segm_mAP' in capsys.readouterr().out
+
+    weights = torch.load('run/epoch_1.pth', map_location='cpu', weights_only=False)['state_dict']
+    assert weights['roi_head.mask_head.conv_logits.weight'].shape[0] == 2
+    with resources.as_file(resources.files('mmsepvit') / 'weights' / 'sepvit_lite_distilled.safetensors') as file:
+        name = 'backbone.stages.3.blocks.1.mlp.fc2.weight'
+        torch.testing.assert_close(weights[name], load_file(file)[name].float(), rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize('page', ['README.md', 'docs/index.md'])

@@ -103,47 +103,6 @@ def test_one_process_of_two_is_told_to_stop(whole: tuple[Path, str], mini_root: 
     assert_same_run(whole[0] / 'iter_4.pth', tmp_path / 'work' / 'iter_4.pth', score=False)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.is_available(), reason='two processes would need two GPUs')
-def test_sharded_optimizer(mini_root: Path, tmp_path: Path) -> None:
-    """ZeRO on gloo: the same weights as without, and a whole state in the checkpoint, from which it goes on."""
-    zero = ['optim_wrapper.optimizer.type=ZeroRedundancyOptimizer', 'optim_wrapper.optimizer.optimizer_type=AdamW']
-    interval = 'default_hooks.checkpoint.interval=2'
-    options = ['2', '--mini', '--cfg-options', *short_options('seg'), *SHORT, interval]
-    for name, more in (('plain', []), ('zero', zero)):
-        launch('dist_train.sh', small_config('seg'), *options, *more, f'work_dir={tmp_path / name}', cwd=mini_root)
-    plain, sharded = (torch.load(tmp_path / n / 'iter_4.pth', weights_only=False) for n in ('plain', 'zero'))
-    for name, value in plain['state_dict'].items():
-        torch.testing.assert_close(value, sharded['state_dict'][name])
-    assert plain['optimizer']['state'].keys() == sharded['optimizer']['state'].keys()
-    more = [*options[1:], *zero, f'work_dir={tmp_path / "zero"}']
-    launch(
-        'dist_train.sh',
-        small_config('seg'),
-        '2',
-        '--resume',
-        str(tmp_path / 'zero' / 'iter_2.pth'),
-        *more,
-        cwd=mini_root,
-    )
-    assert_same_run(tmp_path / 'zero' / 'iter_4.pth', tmp_path / 'zero' / 'iter_4.pth')
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('strategy', ['SingleDeviceStrategy', 'DDPStrategy'])
-def test_strategies(strategy: str, mini_root: Path, tmp_path: Path) -> None:
-    """mmengine's FlexibleRunner trains on the same draws as its Runner: the weights are the same."""
-    count = '2' if strategy == 'DDPStrategy' else '1'
-    options = [count, '--mini', '--cfg-options', *short_options('seg'), 'train_cfg.max_iters=2']
-    launch('dist_train.sh', small_config('seg'), *options, f'work_dir={tmp_path / "plain"}', cwd=mini_root)
-    config = tmp_path / 'strategy.py'
-    config.write_text(f'_base_ = {small_config("seg")!r}\nstrategy = dict(type={strategy!r})\n')
-    launch('dist_train.sh', str(config), *options, f'work_dir={tmp_path / "flexible"}', cwd=mini_root)
-    left, right = (torch.load(tmp_path / n / 'iter_2.pth', weights_only=False) for n in ('plain', 'flexible'))
-    for name, value in left['state_dict'].items():
-        torch.testing.assert_close(value, right['state_dict'][name])
-
-
 def test_mean_over_processes_of_a_detector_is_not_its_loss_of_all_images() -> None:
     """Why RetinaNet on two processes is not RetinaNet on one: mmdet divides by the objects that a process sees.
 

@@ -90,41 +90,70 @@ def test_latest_readable_checkpoint(tmp_path: Path) -> None:
     assert latest_checkpoint(str(tmp_path))[0] == str(tmp_path / 'iter_10.pth')
 
 
+EMA = {'type': 'EMAHook', 'momentum': 0.1}
+DETECTION = [
+    {'type': 'LoadImageFromFile'},
+    {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True},
+    {'type': 'Resize', 'scale': (128, 96), 'keep_ratio': True},
+    {'type': 'PackDetInputs'},
+]
+CLASSIFICATION = [{'type': 'LoadImageFromFile'}, {'type': 'Resize', 'scale': 64}, {'type': 'PackInputs'}]
+SWITCHES = {
+    'det': {'type': 'PipelineSwitchHook', 'switch_epoch': 1, 'switch_pipeline': DETECTION},
+    'cls': {
+        'type': 'SwitchRecipeHook',
+        'schedule': [{'action_epoch': 2, 'train_pipeline': CLASSIFICATION, 'batch_augments': None}],
+    },
+}
+PLATEAU = {'type': 'ReduceOnPlateauLR', 'monitor': 'mIoU', 'rule': 'greater', 'patience': 0, 'threshold': 100.0}
+
 KINDS = {
-    'ema': ('seg', ['custom_hooks.0.type=EMAHook', 'custom_hooks.0.momentum=0.1']),
-    'bf16': ('seg', []),
-    'accumulation': ('seg', ['optim_wrapper.accumulative_counts=3']),
-    'finite sampler': ('seg', ['train_dataloader.sampler.type=DefaultSampler']),
-    'epochs': ('cls', []),
-    'epochs with EMA': ('cls', ['custom_hooks.0.type=EMAHook']),
-    'batches of like shapes': ('det', []),
+    'ema': ('seg', [], [EMA]),
+    'bf16': ('seg', [], []),
+    'accumulation': ('seg', ['optim_wrapper.accumulative_counts=3'], []),
+    'finite sampler': ('seg', ['train_dataloader.sampler.type=DefaultSampler'], []),
+    'epochs with EMA': ('cls', [], [EMA]),
+    'batches of like shapes': ('det', [], []),
+}
+SLOW_KINDS = {
+    'epochs': ('cls', [], []),
+    'EMA of both kinds': ('cls', [], [{**EMA, 'type': 'mmpretrain.EMAHook', 'evaluate_on_origin': True}]),
+    'compiled': ('seg', ['compile=True'], []),
+    'switched pipeline': ('det', [], [SWITCHES['det']]),
+    'switched recipe': ('cls', [], [SWITCHES['cls']]),
+    'rate by the score': ('seg', ['train_cfg.val_interval=1'], []),
 }
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', [*KINDS, *(pytest.param(kind, marks=pytest.mark.slow) for kind in SLOW_KINDS)])
 def test_stopped_anywhere_and_resumed_equals_uninterrupted(kind: str, in_mini_root: Path, tmp_path: Path) -> None:
     """In the middle of an epoch, of an accumulation, of a schedule; with batches that a sampler of batches makes."""
-    task, options = KINDS[kind]
-    whole = {'type': 'SignalAt', 'iteration': -1}
-    more = ['--amp', 'bf16'] if kind == 'bf16' else []
+    task, more, hooks = {**KINDS, **SLOW_KINDS}[kind]
+    amp = ['--amp', 'bf16'] if kind == 'bf16' else []
     if task == 'seg':
-        options = [*options, 'train_cfg.max_iters=6', 'train_cfg.val_interval=6', 'default_hooks.checkpoint.interval=6']
+        options = ['train_cfg.max_iters=6', 'train_cfg.val_interval=6', 'default_hooks.checkpoint.interval=6', *more]
         last = 'iter_6.pth'
     else:
-        options = [*options, 'train_cfg.max_epochs=2', 'train_dataloader.num_batch_per_epoch=3']
+        options = ['train_cfg.max_epochs=2', 'train_dataloader.num_batch_per_epoch=3', *more]
         last = 'epoch_2.pth'
-    ema = [{'type': 'EMAHook', 'momentum': 0.1}] if 'EMA' in kind or kind == 'ema' else []
-    options = [option for option in options if 'custom_hooks' not in option]
-    config = with_hooks(tmp_path / 'whole_config', task, whole, *ema)
-    assert run(task, tmp_path / 'whole', *more, options=options, config=config) == 0
-    stopped = {'type': 'SignalAt', 'iteration': 3 if task == 'seg' else 4, 'name': 'SIGTERM'}
-    config = with_hooks(tmp_path / 'config', task, stopped, *ema)
-    assert run(task, tmp_path / 'stopped', *more, options=options, config=config) == 128 + signal.SIGTERM
+
+    def config(name: str, at: int, signal_name: str = 'SIGKILL') -> str:
+        path = with_hooks(tmp_path / name, task, {'type': 'SignalAt', 'iteration': at, 'name': signal_name}, *hooks)
+        if kind == 'rate by the score':
+            with Path(path).open('a') as file:
+                file.write(f'param_scheduler = [{PLATEAU!r}]\n')
+        return path
+
+    whole = config('a', -1)
+    assert run(task, tmp_path / 'whole', *amp, options=options, config=whole) == 0
+    stopped = config('b', 3 if task == 'seg' else 4, 'SIGTERM')
+    assert run(task, tmp_path / 'stopped', *amp, options=options, config=stopped) == 128 + signal.SIGTERM
     assert (tmp_path / 'stopped' / 'stopped.pth').is_file()
-    config = with_hooks(tmp_path / 'resumed_config', task, whole, *ema)
-    assert run(task, tmp_path / 'stopped', '--resume', *more, options=options, config=config) == 0
+    assert run(task, tmp_path / 'stopped', '--resume', *amp, options=options, config=whole) == 0
     assert not (tmp_path / 'stopped' / 'stopped.pth').exists()
     assert_same_run(tmp_path / 'whole' / last, tmp_path / 'stopped' / last)
+    if kind == 'rate by the score':
+        assert load(tmp_path / 'whole' / last)['optimizer']['param_groups'][0]['lr'] < 1e-5
 
 
 @pytest.mark.parametrize('stage', ['val', 'validated'])

@@ -94,18 +94,42 @@ def test_life_of_an_environment(checkout: Checkout, tmp_path: Path) -> None:
     assert moved.make(*arguments, **offline).stdout == f'{FOLDER} is complete\n'
 
 
-@pytest.mark.usefixtures('needs_uv')
-def test_without_a_compiler_it_says_what_to_install(checkout: Checkout, tmp_path: Path) -> None:
-    # An index that has mmcv's source alone, which is as far as it gets.
+@pytest.fixture
+def source_only(tmp_path: Path) -> tuple[str, str]:
+    """mmcv as it is asked for, and an index that has its source alone: as far as it gets, it is to be compiled."""
     mmcv, version = {'openmmlab': ('mmcv', '2.1.0'), 'onedl': ('onedl-mmcv', '2.3.6')}[STACK]
     page = tmp_path / 'index' / mmcv / 'index.html'
     page.parent.mkdir(parents=True)
     source = f'{mmcv.replace("-", "_")}-{version}.tar.gz'
     page.write_text(f'<a href="{source}">{source}</a>')
-    arguments = ('env', f'STACK={STACK}', f'PYTHON={sys.executable}', 'MMCV_CUDA=')
-    result = checkout.make(*arguments, CXX='no-such-compiler', UV_DEFAULT_INDEX=page.parents[1].as_uri())
+    return f'{mmcv}=={version}', page.parents[1].as_uri()
+
+
+def errors_of(checkout: Checkout, **environ: str) -> list[str]:
+    result = checkout.make('env', f'STACK={STACK}', f'PYTHON={sys.executable}', 'MMCV_CUDA=', **environ)
     assert result.returncode == 2
-    errors = [line for line in result.stderr.splitlines() if line.startswith('error: ')]
-    assert len(errors) == 1, result.stderr
-    assert f'{mmcv}=={version} is to be compiled, and there is no C++ compiler' in errors[0]
-    assert 'apt-get install g++' in errors[0]
+    return [line for line in result.stderr.splitlines() if line.startswith('error: ')]
+
+
+@pytest.mark.usefixtures('needs_uv')
+def test_without_a_compiler_it_says_what_to_install(checkout: Checkout, source_only: tuple[str, str]) -> None:
+    mmcv, index = source_only
+    (error,) = errors_of(checkout, CXX='no-such-compiler', UV_DEFAULT_INDEX=index)
+    assert f'{mmcv} is to be compiled, and there is no C++ compiler' in error
+    assert 'apt-get install g++' in error
+
+
+@pytest.mark.usefixtures('needs_uv')
+def test_too_little_disk_is_said_before_anything_is_fetched(
+    checkout: Checkout, source_only: tuple[str, str], tmp_path: Path
+) -> None:
+    df = tmp_path / 'programs' / 'df'
+    df.parent.mkdir()
+    # The checkout's disk has room, the cache's has not.
+    df.write_text(
+        '#!/bin/sh\necho Filesystem 1024-blocks Used Available Capacity Mounted on\n'
+        'echo /dev/a 100000000 1 90000000 1% /\necho /dev/b 100000000 1 3000000 97% /small\n'
+    )
+    df.chmod(0o755)
+    errors = errors_of(checkout, PATH=f'{df.parent}:{checkout.path}', UV_DEFAULT_INDEX=source_only[1], CXX='true')
+    assert errors == ['error: 3 GB are free on /small, a new stack takes 8: make room, or set UV_CACHE_DIR']

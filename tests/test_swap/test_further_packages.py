@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mmsepvit.cli.train import main as train
-from mmsepvit.configs.swap import SwapRefused, swap
+from mmsepvit.configs.swap import SwapRefused, load, swap
 
 POSE = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192'
 ROTATED = 'mmrotate::rotated_retinanet/rotated-retinanet-rbox-le90_r50_fpn_1x_dota'
@@ -95,6 +95,38 @@ def test_a_pose_head_reads_the_whole_depth() -> None:
     assert deep.config.model.head.in_channels == 768
     with pytest.raises(SwapRefused, match='stacked stages'):
         swap('mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_cpm_8xb64-210e_coco-256x192')
+
+
+@pytest.mark.parametrize(
+    ('source', 'width'),
+    [
+        # a stack of one hourglass is a backbone like others
+        ('td-hm_hourglass52_8xb32-210e_coco-256x256', 96 + 192 + 384 + 768),
+        # the head of key points stands in that of their visibilities
+        ('td-hm-vis_res50_8xb64-210e_coco-aic-256x192-merge', 768),
+    ],
+)
+def test_a_pose_head_of_another_form(source: str, width: int) -> None:
+    pytest.importorskip('mmpose')
+    head = swap(f'mmpose::body_2d_keypoint/topdown_heatmap/coco/{source}', 'tiny').config.model.head
+    assert head.get('pose_cfg', head).in_channels == width
+
+
+def test_groups_of_a_deconvolution_divide_its_input() -> None:
+    pytest.importorskip('mmpose')
+    head = swap(
+        'mmpose::body_2d_keypoint/simcc/coco/simcc_vipnas-mbv3_8xb64-210e_coco-256x192', 'lite'
+    ).config.model.head
+    assert head.in_channels == 256
+    assert head.deconv_num_groups == (32, 160, 160)
+
+
+def test_stacked_hourglasses_are_refused() -> None:
+    pytest.importorskip('mmpose')
+    config = load('mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hourglass52_8xb32-210e_coco-256x256')
+    config.model.backbone.num_stacks = 2
+    with pytest.raises(SwapRefused, match='stacked stages'):
+        swap(config)
 
 
 def test_a_swapped_rotated_detector_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

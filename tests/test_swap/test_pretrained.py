@@ -78,8 +78,18 @@ def test_resuming_a_classifier_of_another_input_size_says_so() -> None:
         model = {'type': 'ImageClassifier', 'backbone': backbone, 'neck': neck, 'head': head}
         return Config({'default_scope': 'mmpretrain', 'model': model})
 
+    states = {}
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        state = MODELS.build(classifier(224).model).state_dict()
-    check_fits('small.pth', {'state_dict': state}, classifier(224))
-    with pytest.raises(UserError, match='another input_size'):  # at 448 stage 4 has four windows and PSA
-        check_fits('small.pth', {'state_dict': state}, classifier(448))
+        for size in (224, 384, 448):
+            states[size] = {'state_dict': MODELS.build(classifier(size).model).state_dict()}
+    assert check_fits('own.pth', states[224], classifier(224)) == []
+    # At 448 both blocks of stage 4 and the three of stage 3 with windows of 14 have PSA, at 224 none of them.
+    for trained_at, size in ((224, 448), (448, 224)):
+        with pytest.raises(UserError, match='another input_size'):
+            check_fits('other.pth', states[trained_at], classifier(size))
+    [left_out, resized] = check_fits('large.pth', states[448], classifier(224), partial=True)
+    assert '20 weights of PSA are left out' in left_out
+    # The same blocks have PSA at 384.
+    [note] = check_fits('large.pth', states[448], classifier(384))
+    assert 'stages.0.blocks.0.attn.window_token from 16x16 to 14x14' in note
+    assert resized.partition(' from ')[2] == '16x16 to 8x8'

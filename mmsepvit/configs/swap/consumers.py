@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ Widths = Sequence[int]
 
 # Keys that hold the width of what comes in. 'input_features' is that of mmpretrain's ClsBatchNormNeck.
 _INPUT_KEYS = ('in_channels', 'input_features', 'in_channels_list')
+_HEADS_OF_A_HEAD = ('head_cfg', 'pose_cfg')  # ends of keys; the second is that of mmpose's head of visibilities
 _FIRST_LEVEL_KEYS = ('c1_in_channels',)  # mmseg's DeepLabV3+ head reads level 0 for it
 
 
@@ -63,6 +65,7 @@ def rewrite_input(node: dict, old: Widths, new: Widths, nested: bool = False) ->
             if isinstance(index, int) and value == old[index]:
                 node[key] = new[index]
                 done = True
+                _fit_groups(node, new[index])
                 if node.get('num_convs') == 0 and node.get('channels') == value:  # it classifies its input as it is
                     node['channels'] = new[index]
     for key in _FIRST_LEVEL_KEYS:
@@ -73,8 +76,15 @@ def rewrite_input(node: dict, old: Widths, new: Widths, nested: bool = False) ->
         for child in value if isinstance(value, (list, tuple)) else [value]:
             if isinstance(child, dict):
                 # A head of several heads hands its input on to each.
-                done = rewrite_input(child, old, new, nested=nested or not key.endswith('head_cfg')) or done
+                done = rewrite_input(child, old, new, nested=nested or not key.endswith(_HEADS_OF_A_HEAD)) or done
     return done
+
+
+def _fit_groups(head: dict, width: int) -> None:
+    """Lets the first deconvolution of a pose head have as many groups as divide its new input too, in place."""
+    groups = head.get('deconv_num_groups')
+    if groups and width % groups[0]:
+        head['deconv_num_groups'] = type(groups)((math.gcd(width, groups[0]), *groups[1:]))
 
 
 def rewrite_neck(neck: dict, old: Widths, new: Widths) -> bool:

@@ -13,6 +13,7 @@ _LANGUAGE = "the image encoder's tokens are tied to the weights of a pretrained 
 _STACKED = (
     'each of its stacked stages is supervised by itself; another backbone has one map of each stride and no stack'
 )
+_POINTS = 'it reads points, or a map made of them, and no image'
 _IS_THE_MODEL = 'the backbone is the model: '
 
 # Class, as 'package.Class' -> why its model, backbone, neck or head cannot be used with another backbone.
@@ -58,6 +59,7 @@ _REASONS = {
     'mmpose.DWPoseDistiller': 'its student is a config of its own, named by student_cfg: swap the backbone of that one',
     # backbones
     'mmdet.HourglassNet': 'the hourglass puts out one stride-4 map a stack, and the head is supervised at each of them',
+    'mmpose.AlexNet': 'heatmaps and targets have the size that its odd strides lead to',
     'mmpose.HourglassNet': _STACKED,
     'mmpose.HourglassAENet': _STACKED,
     'mmpose.CPM': _STACKED,
@@ -80,6 +82,20 @@ _REASONS = {
     ),
     'mmpretrain.InceptionV3': 'the head reads the inner classifier of Inception v3 beside its output',
     'mmpretrain.LoRAModel': 'LoRA adapts the pretrained layers of the wrapped backbone, which a swap would take away',
+    **{
+        f'mmdet3d.{name}': _POINTS
+        for name in (
+            'Asymm3DSpconv',
+            'DGCNNBackbone',
+            'MinkResNet',
+            'MinkUNetBackbone',
+            'MultiBackbone',
+            'PointNet2SAMSG',
+            'PointNet2SASSG',
+            'SECOND',
+            'SPVCNNBackbone',
+        )
+    },
     'mmrotate.ReResNet': 'the neck and the RoI head read the rotation-equivariant channels of ReResNet',
     # necks
     'mmdet.RFP': 'the recursive feature pyramid runs the DetectoRS backbone again on its own output, stage by stage',
@@ -88,6 +104,10 @@ _REASONS = {
     'mmseg.LRASPPHead': 'it pools 49x49 pixels of a map of stride 8 and crops of 512 pixels; the new one has stride 32',
     'mmseg.DPTHead': "DPT reassembles a plain ViT's tokens with its class token at one stride; a pyramid has neither",
 }
+
+
+# They are refused for their stack; a stack of one is a backbone like others.
+_STACKS = {'mmpose.HourglassNet': 'num_stacks'}
 
 
 def check_model(model: dict) -> None:
@@ -113,6 +133,6 @@ def check_site(site: Site) -> None:
 
 
 def _check(node: Any, name: str) -> None:
-    reason = next((_REASONS[known] for known in lineage(node) if known in _REASONS), None)
-    if reason:
-        raise SwapRefused(f'{name} cannot be used with another backbone: {reason}')
+    known = next((known for known in lineage(node) if known in _REASONS), None)
+    if known and not (known in _STACKS and node.get(_STACKS[known], 1) == 1):
+        raise SwapRefused(f'{name} cannot be used with another backbone: {_REASONS[known]}')

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...config_tree import as_list
 from .classes import type_name
-from .errors import SwapError
+from .errors import SwapError, SwapRefused
 
 _BACKBONE_KEYS = ('backbone', 'image_encoder')
 # A model may have further backbones under a prefix, each with a neck under the same one: teachers of distillation, and
@@ -90,12 +90,13 @@ def find_sites(model: dict, swap_teachers: bool = False, path: str | None = None
             'model.detector.backbone'. Defaults to None, all.
 
     Raises:
-        SwapError: There is none, or none at ``path``.
+        SwapRefused: There is none.
+        SwapError: There is none at ``path``.
     """
     sites = list(_walk(model, 'model', swap_teachers or path is not None))
     if path is None:
         if not sites:
-            raise SwapError(f'the model {type_name(model) or "of the config"} has no backbone')
+            raise SwapRefused(f'the model {type_name(model) or "of the config"} has no backbone that reads images')
         return sites
     wanted = path if path.startswith('model.') or path == 'model' else f'model.{path}'
     chosen = [site for site in sites if wanted in (site.path, f'{site.path}.{site.key}', site.backbone_path)]

@@ -21,7 +21,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
 
-from ...config_tree import class_counts, datasets_of
+from ...config_tree import as_list, class_counts, datasets_of
 from ...errors import UserError
 from ..naming import explain
 from . import classes, files
@@ -58,6 +58,7 @@ def check_data(config: Config, workers: int | None = None, advance: Advance | No
             check.open()
         total, done = sum(check.length for check in checks), 0
         workers = os.cpu_count() or 1 if workers is None else workers
+        _open_wrappers(checks, config)
         for check in checks:
             for _ in check.read(workers):
                 done += 1
@@ -73,11 +74,42 @@ def _different_datasets(config: Config) -> list[_Check]:
     for split in SPLITS:
         loader = config.get(f'{split}_dataloader')
         for path, settings in datasets_of(loader['dataset'] if loader else None, f'{split}_dataloader.dataset'):
-            key = json.dumps(settings, sort_keys=True, default=str)
+            key = _key(settings)
             if key not in checks:
                 checks[key] = _Check(settings, path, config.default_scope)
             checks[key].report.splits.append(split)
     return list(checks.values())
+
+
+def _key(settings: Any) -> str:
+    return json.dumps(settings, sort_keys=True, default=str)
+
+
+def _open_wrappers(checks: list[_Check], config: Config) -> None:
+    """Builds the wrappers around the datasets, which ask questions of their own, as of classes that differ."""
+    found = {_key(check.settings): check for check in checks}
+
+    def with_datasets(node: Any) -> Any:
+        if isinstance(node, (list, tuple)):
+            return [with_datasets(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        check = found.get(_key(node))
+        if check is not None:
+            return {'type': lambda: check.dataset}
+        return {key: with_datasets(value) if key in ('dataset', 'datasets') else value for key, value in node.items()}
+
+    for split in SPLITS:
+        loader = config.get(f'{split}_dataloader')
+        tree, path = loader['dataset'] if loader else None, f'{split}_dataloader.dataset'
+        inside = [found[_key(node)] for _, node in datasets_of(tree, path)]
+        if not inside or inside[0].settings is tree or not all(check.opened for check in inside):
+            continue
+        try:
+            with _quiet():
+                inside[0].registry.build(with_datasets(tree))
+        except Exception as error:  # whatever stops the wrapper would stop the training
+            inside[0].report.add([Fault('dataset-class', path, explain(error))])
 
 
 def _compare(checks: list[_Check], config: Config) -> None:
@@ -88,7 +120,8 @@ def _compare(checks: list[_Check], config: Config) -> None:
     heads = class_counts(config.get('model'))
     seen: set[str] = set()
     for check in checks:
-        if check.dataset is None:
+        is_closed = not check.opened and {fault.kind for fault in check.report.faults} & _CLOSED
+        if check.dataset is None or is_closed:
             continue
         for fault in files.unused(check.dataset, used, folders, check.maps):  # two splits may share a folder
             if fault.where not in seen:
@@ -97,12 +130,21 @@ def _compare(checks: list[_Check], config: Config) -> None:
         if not check.opened:
             continue
         check.report.add(classes.head_faults(heads, check.dataset, sorted(check.labels), check.path))
+        check.report.add(classes.folder_faults(check.dataset, check.path))
         if 'train' not in check.report.splits:
             check.report.add(classes.other_than(trained, check.dataset, check.path))
+        if check.ignores:
+            evaluators = [config.get(f'{split}_evaluator') for split in check.report.splits if split != 'train']
+            metrics = [metric for evaluator in evaluators for metric in as_list(evaluator)]
+            check.report.add(classes.ignore_faults(config.get('model'), metrics, check.dataset, check.path))
     for split in ('val', 'test'):
         found = classes.metric_faults(config.get(f'{split}_evaluator'))
         report = next((check.report for check in checks if split in check.report.splits), checks[0].report)
         report.add(fault for fault in found if fault not in report.faults)
+
+
+# Of a dataset that was not read, every file is unused.
+_CLOSED = {'missing-folder', 'missing-file', 'dataset-class'}
 
 
 class _Check:
@@ -112,7 +154,9 @@ class _Check:
         self.settings = settings
         self.path = path
         self.registry = import_module(f'{scope}.registry').DATASETS
-        kind = settings['type']
+        kind = settings.get('type')
+        if kind is None:
+            raise UserError(f'{path} in the config names no type, so there is no class to read it.')
         name = kind if isinstance(kind, str) else kind.__name__
         self.report = Report([], name, str(settings.get('data_root') or '.'))
         self.dataset: Any = None
@@ -120,6 +164,7 @@ class _Check:
         self.maps = False
         self.used: set[str] = set()
         self.labels: set[int] = set()
+        self.ignores = False
 
     @property
     def length(self) -> int:
@@ -169,17 +214,22 @@ class _Check:
             return
         annotations = 0
         known = {fault.kind for fault in self.report.faults}
-        for sample in read_samples(self.dataset, workers):
+        for samples in read_samples(self.dataset, workers):
             yield
-            self.used.update(filter(None, (sample.image, sample.annotation)))
-            self.labels |= sample.labels
-            annotations += max(sample.objects, bool(sample.labels or (self.maps and sample.annotation)))
-            # Said with the number of the annotation before.
-            self.report.add(fault for fault in sample.faults if fault.kind != 'bad-mask' or 'bad-mask' not in known)
+            for sample in samples:
+                self.used.update(filter(None, (sample.image, sample.annotation)))
+                self.labels |= sample.labels
+                self.ignores |= sample.ignores
+                annotations += max(sample.objects, bool(sample.labels or (self.maps and sample.annotation)))
+                # Said with the number of the annotation before.
+                self.report.add(fault for fault in sample.faults if fault.kind != 'bad-mask' or 'bad-mask' not in known)
         names = classes.class_names(self.dataset)
         counts = self.report.counts
         counts.setdefault('images', len(self.dataset))
         counts.update({'annotations': annotations, 'classes seen': len(self.labels)})
+        boxes = any(getattr(step, 'with_bbox', False) for step in loading_steps(self.dataset))
+        if boxes and len(self.dataset) and not annotations:
+            self.report.add([Fault('no-objects', self.path, f'of the classes {", ".join(names[:5])} ({len(names)})')])
         # Only mmseg's datasets have the attribute: of boxes, one class may be all that there is.
         of_maps = self.maps and hasattr(self.dataset, 'reduce_zero_label')
         if of_maps and annotations and len(names) > 1 and len(self.labels) < 2:
@@ -191,7 +241,8 @@ class _Check:
         kind = self.settings['type']
         cls = self.registry.get(kind) if isinstance(kind, str) else kind
         known = {name for base in getattr(cls, '__mro__', ()) for name in inspect.signature(base.__init__).parameters}
-        wanted = {'lazy_init': True, 'filter_cfg': None, 'download': False}
+        everything = {'filter_empty_gt': False, 'min_size': 0}  # of None, videos make a filter of their own
+        wanted = {'lazy_init': True, 'filter_cfg': everything, 'download': False}
         return {name: value for name, value in wanted.items() if name in known}
 
     def _annotation_file_faults(self) -> Iterator[Fault]:

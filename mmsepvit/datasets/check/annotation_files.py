@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from typing import Any
 from .faults import Fault
 from .samples import box_problem
 
-_COCO_KEYS = {
-    'images': ('id', 'width', 'height'),
-    'annotations': ('id', 'image_id', 'category_id', 'bbox', 'area'),
-    'categories': ('id', 'name'),
+_NUMBER, _ID, _ANYTHING = (int, float), (int, str), object
+_COCO_KEYS: dict[str, dict[str, Any]] = {
+    'images': {'id': _ID, 'width': _NUMBER, 'height': _NUMBER, 'file_name': str},
+    'annotations': {'id': _ID, 'image_id': _ID, 'category_id': _ID, 'bbox': _ANYTHING, 'area': _ANYTHING},
+    'categories': {'id': _ID, 'name': str},
 }
 
 
@@ -28,7 +29,7 @@ def read_coco(path: str) -> tuple[dict[str, list[dict]] | None, list[Fault]]:
     """
     try:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
-    except ValueError as error:  # both of JSON and of UTF-8
+    except (ValueError, OSError) as error:  # of JSON, of UTF-8, of a folder
         return None, [Fault('malformed-json', path, str(error))]
     lists: dict[str, list[dict]] = {}
     faults = []
@@ -39,8 +40,11 @@ def read_coco(path: str) -> tuple[dict[str, list[dict]] | None, list[Fault]]:
         lists[part] = []
         for i, entry in enumerate(entries):
             missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
+            wrong = [key for key in keys if not missing and not isinstance(entry[key], keys[key])]
             if missing:
                 faults.append(Fault('malformed-json', path, f'{part}[{i}] has no {", ".join(missing)}'))
+            elif wrong:
+                faults.append(Fault('malformed-json', path, f'{part}[{i}].{wrong[0]} is {entry[wrong[0]]!r}'))
             else:
                 lists[part].append(entry)
     return lists, faults
@@ -62,9 +66,11 @@ def coco_faults(path: str, lists: dict[str, list[dict]], classes: tuple[str, ...
                 yield Fault('duplicate-id', path, f'{part}: id {entry["id"]}')
             seen.add(entry['id'])
     names = {category['id']: category['name'] for category in lists['categories']}
+    counts = Counter(names.values())
     for name in classes:
-        if name not in names.values():
-            yield Fault('unknown-category', path, f"class '{name}' is not in the file")
+        if counts[name] != 1:
+            times = f'has {counts[name]} ids in' if counts[name] else 'is not in'
+            yield Fault('unknown-category', path, f"class '{name}' {times} the file")
     ordered = [name for name in names.values() if name in classes]
     if ordered != list(classes) and sorted(ordered) == sorted(classes):
         label, name = next((i, name) for i, name in enumerate(ordered) if name != classes[i])
@@ -140,7 +146,12 @@ def list_faults(path: str, folder: str) -> Iterator[Fault]:
     """
     seen = set()
     labels_of: dict[str, set[int]] = defaultdict(set)
-    for number, line in enumerate(Path(path).read_text(encoding='utf-8').splitlines(), 1):
+    try:
+        lines = Path(path).read_text(encoding='utf-8').splitlines()
+    except (ValueError, OSError) as error:  # of another encoding, or a folder
+        yield Fault('malformed-line', path, str(error))
+        return
+    for number, line in enumerate(lines, 1):
         where = f'{path}, line {number}'
         name, _, text = line.strip().rpartition(' ')
         if not name or not text.lstrip('-').isdigit():

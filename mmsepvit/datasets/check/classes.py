@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...config_tree import as_list
+from mmengine.registry import METRICS
+
+from ...config_tree import as_list, builds, named_nodes
 from .faults import Fault
 
 
@@ -17,12 +19,52 @@ def class_names(dataset: Any) -> tuple[str, ...]:
 
 
 def name_faults(settings: dict, where: str) -> Iterator[Fault]:
-    """Names in a dataset's config that are one text, which Python takes for a sequence of letters."""
+    """Names in a dataset's config that are one text, which Python takes for a sequence of letters, or are not read."""
+    if 'CLASSES' in (settings.get('metainfo') or {}):
+        yield Fault('class-names', where, 'metainfo.CLASSES is read by no class any more; it is metainfo.classes')
     for names in ((settings.get('metainfo') or {}).get('classes'), settings.get('classes')):
         if isinstance(names, str) and not Path(names).is_file():  # a file has a name a line
             yield Fault(
                 'class-names', where, f"classes is the text '{names}'; a tuple of one has a comma: ('{names}',)"
             )
+
+
+def folder_faults(dataset: Any, where: str) -> Iterator[Fault]:
+    """Names of classes in another order than that of their folders, by which a dataset of folders numbers them."""
+    names, folders = class_names(dataset), tuple(getattr(dataset, 'folder_to_idx', None) or ())
+    if sorted(names) == sorted(folders) and names != folders:
+        label = next(i for i, pair in enumerate(zip(names, folders)) if pair[0] != pair[1])
+        text = f"label {label} is folder '{folders[label]}', and '{names[label]}' in metainfo.classes"
+        yield Fault('class-names', where, text)
+
+
+def ignore_faults(model: Any, evaluator: Any, dataset: Any, where: str) -> Iterator[Fault]:
+    """Heads and metrics that take for a class what a dataset of class maps ignores.
+
+    Args:
+        model: The model's config.
+        evaluator: The evaluator's config of the dataset's split; None in training.
+        dataset: The dataset, whose maps have ignored pixels.
+        where: Its place in the config.
+    """
+    ignored = getattr(dataset, 'ignore_index', 255)
+    heads = [
+        (path, node)
+        for path, node in named_nodes(model, 'model')
+        if path.rstrip('.0123456789').endswith('_head') and 'num_classes' in node
+    ]
+    metrics = [('the metric', node) for node in as_list(evaluator) if _is_iou(node)]
+    for place, node in [*heads, *metrics]:
+        number = node.get('ignore_index', 255)
+        if number is not None and number != ignored:
+            yield Fault('class-id-range', where, f'{ignored} is ignored here, and {place} ignores {number}')
+
+
+def _is_iou(metric: Any) -> bool:
+    """Whether a metric of a config is mmseg's, or inherits from it."""
+    from mmseg.evaluation import IoUMetric
+
+    return builds(metric, IoUMetric, None, METRICS)
 
 
 def other_than(trained: Sequence[Any], dataset: Any, where: str) -> Iterator[Fault]:

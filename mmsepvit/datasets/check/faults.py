@@ -28,6 +28,10 @@ FAULTS: dict[str, tuple[str, str]] = {
         'all annotations together have one class at most',
         'number the classes 0, 1, 2 ...: 255 is ignored, so a mask of 0 and 255 has to become one of 0 and 1',
     ),
+    'no-objects': (
+        'no image has an object',
+        'compare the names of the classes in the config with those in the annotations',
+    ),
     'class-names': ('names of classes that cannot be meant', 'give train, val and test the same names in one order'),
     'class-count': ('head with another number of classes', "set num_classes of all heads to the dataset's classes"),
     'malformed-json': ('annotation file is no valid JSON of its format', 'write it again'),

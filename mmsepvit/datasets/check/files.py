@@ -61,6 +61,8 @@ def unused(dataset: Any, used: set[str], folders: set[str], maps: bool) -> Itera
         folders: The folders that these are in.
         maps: Whether the config loads class maps.
     """
+    if getattr(dataset, '_indices', None) is not None:  # a part of the data set, as asked for
+        return
     ann_file = getattr(dataset, 'ann_file', '')
     listed = bool(ann_file) and Path(ann_file).is_file()
     map_folder = _folders(dataset).get('seg_map_path')
@@ -74,17 +76,30 @@ def unused(dataset: Any, used: set[str], folders: set[str], maps: bool) -> Itera
     # A list of mmseg's is a split of a folder, as VOC's are.
     if not folder or not Path(folder).is_dir() or (listed and suffix and hasattr(dataset, 'reduce_zero_label')):
         return
-    suffixes = getattr(dataset, 'extensions', None) or getattr(dataset, 'img_suffix', None) or IMAGE_SUFFIXES
-    suffixes = tuple(suffixes) if not isinstance(suffixes, str) else (suffixes,)
+    in_classes = getattr(dataset, 'extensions', None)
+    suffixes = tuple(in_classes or ()) or _img_suffixes(dataset) or IMAGE_SUFFIXES
     # Beside images that are used, and on top: a folder may hold other data sets too.
     beside = {*folders, os.path.normpath(folder)}
-    paths = [os.path.normpath(path) for path in _walk(folder) if path.lower().endswith(suffixes)]
+    sought = (*suffixes, *(IMAGE_SUFFIXES if in_classes and not listed else ()))
+    paths = [os.path.normpath(path) for path in _walk(folder) if path.lower().endswith(sought)]
     images = [path for path in paths if path.rpartition('/')[0] in beside]
     rest = [path for path in images if path not in used]
     if listed and len(rest) > _OVERSIGHT * len(images):
         return
     for path in rest:
-        yield Fault('image-without-annotation', path, f'not in {ann_file}' if listed else 'it lies in no class folder')
+        if listed:
+            why = f'not in {ann_file}'
+        elif not path.endswith(suffixes) and not (in_classes and path.lower().endswith(suffixes)):
+            why = f'the class reads files that end in {", ".join(sorted(suffixes))}'
+        else:
+            why = 'it lies in no class folder' if in_classes else 'the class does not find it'
+        yield Fault('image-without-annotation', path, why)
+
+
+def _img_suffixes(dataset: Any) -> tuple[str, ...]:
+    """The endings of a dataset's images, where it knows them."""
+    suffix = getattr(dataset, 'img_suffix', None) or ()
+    return (suffix,) if isinstance(suffix, str) else tuple(suffix)
 
 
 def _folders(dataset: Any) -> dict[str, str]:

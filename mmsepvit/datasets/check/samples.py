@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +34,7 @@ class Sample(NamedTuple):
         image: Path of its image; empty if the dataset has no such files.
         annotation: Path of its class map; empty if it has none.
         labels: Its class ids, without the ignored one.
+        ignores: Whether it has pixels of the ignored one.
         objects: Number of boxes.
         faults: What is wrong with it.
     """
@@ -41,18 +42,44 @@ class Sample(NamedTuple):
     image: str
     annotation: str
     labels: frozenset[int]
+    ignores: bool
     objects: int
     faults: list[Fault]
 
 
 def loading_steps(dataset: Any) -> list[Callable]:
-    """The steps of a built dataset's pipeline that read files."""
-    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
-    return [step for step in steps if any(cls.__name__.startswith('Load') for cls in type(step).__mro__)]
+    """The steps of a built dataset's pipeline that read files, those inside of others that hand their input on too."""
+    return list(_loading(_pipeline(dataset)))
 
 
-def read_samples(dataset: Any, workers: int) -> Iterator[Sample]:
-    """Reads all samples of a dataset, in order.
+def _pipeline(dataset: Any) -> Sequence[Callable]:
+    return getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
+
+
+def _loading(steps: Iterable[Callable]) -> Iterator[Callable]:
+    for step in steps:
+        if _is_loading(step):
+            yield step
+        yield from _loading(getattr(getattr(step, 'transforms', None), 'transforms', ()))  # of a TransformBroadcaster
+
+
+def _is_loading(step: Callable) -> bool:
+    return any(cls.__name__.startswith('Load') for cls in type(step).__mro__)
+
+
+def _first_steps(dataset: Any) -> list[Callable]:
+    """What is to be run of a pipeline to have all files read: whatever stands before its last loading step.
+
+    Loaders of one's own have any name. Where none has a known one, that is the whole pipeline.
+    """
+    steps, loading = list(_pipeline(dataset)), loading_steps(dataset)
+    if any(step not in steps for step in loading):  # of a video, whose frames are read one by one
+        return loading
+    return steps[: steps.index(loading[-1]) + 1] if loading else steps
+
+
+def read_samples(dataset: Any, workers: int) -> Iterator[list[Sample]]:
+    """Reads all samples of a dataset, in order; of a video, that is its frames.
 
     Args:
         dataset: The dataset, which has loaded its annotation file.
@@ -79,35 +106,43 @@ def _start_worker(worker: int) -> None:
 class _Samples(Dataset):
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
-        self.steps = loading_steps(dataset)
+        self.steps = _first_steps(dataset)
         self.classes = len(dataset.metainfo.get('classes') or ())
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> list[Sample]:
         info = self.dataset.get_data_info(index)
+        frames = info.get('images')  # of a video
+        return [self._read(frame, f'sample {index}') for frame in (frames if isinstance(frames, list) else [info])]
+
+    def _read(self, info: dict, name: str) -> Sample:
         image, annotation = (_path(info.get(key)) for key in ('img_path', 'seg_map_path'))
         faults: list[Fault] = []
-        loaded = self._load(info, image or f'sample {index}', annotation, faults)
-        if 'img' in loaded and (image or not self.steps):
+        loaded = self._load(info, image or name, annotation, faults)
+        if 'img' in loaded:
             faults += _image_faults(image, loaded)
-        labels = self._labels(loaded)
-        where = annotation or image or f'sample {index}'
-        if annotation and 'gt_seg_map' in loaded:
+        labels, ignored = self._labels(loaded), frozenset()
+        where = annotation or image or name
+        if annotation and 'gt_seg_map' in loaded and 'img' in loaded:
             labels, found = self._map_faults(annotation, loaded)
             faults += found
+            ignored = labels & {getattr(self.dataset, 'ignore_index', 255)}
+            labels -= ignored
         wrong = sorted(i for i in labels if self.classes and not 0 <= i < self.classes)
         if wrong:
             text = f'label {", ".join(map(str, wrong[:5]))} as loaded; allowed are 0 to {self.classes - 1}'
             faults.append(Fault('class-id-range', where, text))
         objects = len(info.get('instances') or ())
-        return Sample(image, annotation, labels - set(wrong), objects, faults)
+        return Sample(image, annotation, labels - set(wrong), bool(ignored), objects, faults)
 
     def _load(self, info: dict, image: str, annotation: str, faults: list[Fault]) -> dict:
         """Runs the loading steps; returns what they have made until one failed."""
         for step in self.steps:
-            had_image = 'img' in info
+            had_image = not {'img', 'inputs'}.isdisjoint(info)
+            if had_image and not _is_loading(step):
+                continue
             try:
                 result = step(info)
                 error = 'the config leaves unreadable images out (ignore_empty)' if result is None else ''
@@ -128,7 +163,9 @@ class _Samples(Dataset):
                 faults.append(Fault('bad-mask', image, text))
             else:
                 faults.append(Fault('unreadable-annotation', annotation or image, error))
-            break
+            return info
+        if {'img', 'inputs'}.isdisjoint(info):
+            faults.append(Fault('unreadable-image', image, 'no step of the pipeline loads it'))
         return info
 
     def _labels(self, info: dict) -> frozenset[int]:
@@ -148,11 +185,13 @@ class _Samples(Dataset):
         if 'seg_fields' not in info:  # a panoptic map's values are no classes
             return frozenset(), faults
         with contextlib.suppress(Exception), Image.open(path) as image:
+            if image.format == 'JPEG':
+                text = 'a JPEG, whose compression changes class numbers at borders; save it as PNG'
+                faults.append(Fault('unreadable-annotation', path, text))
             if image.mode[0] in 'IF' and np.max(image) > 255:  # the loader makes bytes of it
                 text = f'value {np.max(image):g}, of which the loader keeps 8 bits'
                 faults.append(Fault('class-id-range', path, text))
-        ignored = getattr(self.dataset, 'ignore_index', 255)
-        return frozenset(np.unique(labels).tolist()) - {ignored}, faults
+        return frozenset(np.unique(labels).tolist()), faults
 
 
 def _path(value: Any) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 _CLASSES = 151  # values of an ADE20K annotation, 0 being unlabelled
 _BINS = 16  # of each colour channel
@@ -54,11 +55,10 @@ def mean_iou(predicted: np.ndarray, labels: np.ndarray) -> float:
         predicted: Annotation values, of any shape.
         labels: The true values, of the same shape; pixels with 0 are left out.
     """
-    known = labels > 0
-    pairs = np.bincount(labels[known] * _CLASSES + predicted[known], minlength=_CLASSES**2).reshape(_CLASSES, -1)
-    hits = pairs.diagonal()
-    union = pairs.sum(0) + pairs.sum(1) - hits
-    return 100 * float(np.mean(hits[union > 0] / union[union > 0]))
+    from mmseg.evaluation import IoUMetric
+
+    areas = IoUMetric.intersect_and_union(torch.from_numpy(predicted), torch.from_numpy(labels), _CLASSES, 0)
+    return 100 * float(np.nanmean(IoUMetric.total_area_to_metrics(*areas, ['mIoU'])['IoU']))
 
 
 def _read_pixels(root: Path, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

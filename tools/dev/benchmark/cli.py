@@ -17,7 +17,7 @@ from mmsepvit.errors import UserError, did_you_mean
 
 from .machine import describe_machine
 from .models import BUILDERS
-from .run import DTYPES, Result, Setting, run_setting
+from .run import ENGINES, PRECISIONS, Result, Setting, run_setting
 from .table import format_results, title
 
 
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> None:
     if args.plots:
         from .plots import draw_plots
 
-        for path in draw_plots(machine, results, Path(args.plots)):
+        for path in draw_plots(machine, [each for each in results if not each.over_eager], Path(args.plots)):
             print(path, file=sys.stderr)
     print(text if args.json else format_results(machine, results))
 
@@ -78,11 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--sizes', **many, type=_size, default=[(512, 512)], metavar='H[xW]', help='(default: 512)')
     parser.add_argument('--batches', **many, type=whole_number(1), default=[1], metavar='N', help='(default: 1)')
-    parser.add_argument('--precisions', **many, choices=DTYPES, default=['fp32'], help='(default: fp32)')
+    parser.add_argument('--precisions', **many, choices=PRECISIONS, default=['fp32'], help='(default: fp32)')
     parser.add_argument(
         '--modes', **many, choices=('inference', 'training'), default=['inference', 'training'], help='(default: both)'
     )
-    parser.add_argument('--engines', **many, choices=('eager', 'compiled'), default=['eager'], help='(default: eager)')
+    parser.add_argument('--engines', **many, choices=ENGINES, default=['eager'], help='(default: eager)')
     parser.add_argument(
         '--rounds', type=whole_number(1), default=7, help='times that each model has its turn (default: 7)'
     )

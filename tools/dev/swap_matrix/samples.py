@@ -14,6 +14,8 @@ from mmsepvit.config_tree import nodes
 from mmsepvit.configs.swap.classes import is_a, package_of, type_name
 from mmsepvit.configs.swap.preprocessor import image_channels
 
+from .monocular import monocular_batch
+
 BATCH = 2
 _DENSE_QUERIES = ('DINO', 'DDQDETR', 'DeformableDETR')
 _VIDEO = ('QDTrack', 'MaskTrackRCNN', 'Mask2FormerVideo')
@@ -253,6 +255,8 @@ def kind_of(model: dict) -> str:
         return 'semi_supervised'
     if is_a(model, 'mmpretrain.BaseSelfSupervisor'):
         return 'self_supervised'
+    if is_a(model, 'mmdet3d.SingleStageMono3DDetector'):
+        return 'monocular'
     kinds = {'mmseg': 'segmentation', 'mmpretrain': 'classification', 'mmpose': 'pose'}
     return kinds.get(package_of(model) or '', 'detection')
 
@@ -276,6 +280,8 @@ def make_batch(model: dict, training: bool, seed: int = 0) -> dict[str, Any]:
         return _reid(model, rng, training)
     if kind == 'semi_supervised':
         return _semi_supervised(model, side, rng) if training else _detection(model['detector'], side, rng, batch=1)
+    if kind == 'monocular':
+        return monocular_batch(model, side, rng)
     makers = {
         'segmentation': _segmentation,
         'self_supervised': _self_supervised,

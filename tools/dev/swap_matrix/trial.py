@@ -15,6 +15,7 @@ from mmengine.logging import MessageHub
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner import set_random_seed
 from torch import nn
 
 from mmsepvit.config_tree import limit_regions, nodes, replace_sync_bn
@@ -161,7 +162,7 @@ def run(config: Config, swapped: bool = True, seed: int = 0) -> Trial:
         TrialError: A loss or a gradient is missing or not finite.
         Exception: Whatever the model itself raises.
     """
-    torch.manual_seed(seed)
+    set_random_seed(seed)  # of NumPy too, from which pipelines draw
     scope = config.get('default_scope')
     result = Trial()
     hub = MessageHub.get_current_instance()  # some losses warm up and ask the Runner how far it is

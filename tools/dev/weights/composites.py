@@ -99,6 +99,7 @@ def write(packages: Path, out: Path, split: str, count: int) -> None:
     objects, scenery = stamps(packages, split), backgrounds(packages, split)
     rng = np.random.default_rng([29, split == 'val'])
     coco = {
+        'info': {},  # without it pycocotools' results cannot be loaded
         'images': [],
         'annotations': [],
         'categories': [{'id': i + 1, 'name': name} for i, name in enumerate(CLASSES)],

@@ -38,9 +38,10 @@ def base(name: str, work: Path, seed: int, start: dict | None, steps: int) -> Co
     config.optim_wrapper.pop('loss_scale', None)
     config.optim_wrapper.optimizer.lr = RATE
     config.train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': steps, 'val_interval': steps}
+    warmup = max(1, steps // 10)
     config.param_scheduler = [
-        {'type': 'LinearLR', 'start_factor': 0.01, 'by_epoch': False, 'begin': 0, 'end': max(2, steps // 10)},
-        {'type': 'CosineAnnealingLR', 'by_epoch': False, 'begin': max(2, steps // 10), 'end': steps, 'eta_min': 0.0},
+        {'type': 'LinearLR', 'start_factor': 0.01, 'by_epoch': False, 'begin': 0, 'end': warmup},
+        {'type': 'CosineAnnealingLR', 'by_epoch': False, 'begin': warmup, 'end': steps, 'eta_min': 0.0},
     ]
     config.default_hooks.checkpoint = {'type': 'CheckpointHook', 'by_epoch': False, 'interval': steps}
     config.log_processor.by_epoch = False
@@ -120,7 +121,7 @@ def run(config: Config) -> tuple[dict[str, float], float]:
 
 def compare(command: str, args: argparse.Namespace) -> None:
     make = detection if command == 'detection' else segmentation
-    start = {'type': 'Pretrained', 'checkpoint': str(args.weights), 'prefix': 'backbone.'}
+    start = {'type': 'Pretrained', 'checkpoint': args.weights, 'prefix': 'backbone.'}
     for seed in args.seeds:
         for arm, init_cfg in (('scratch', None), ('distilled', start)):
             key = {'table': command, 'arm': arm, 'seed': seed, 'steps': args.steps, 'side': args.side}
@@ -154,7 +155,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('command', choices=('detection', 'segmentation', 'direct'))
     parser.add_argument('--data', type=Path, required=True, help='folder that composites.py wrote')
-    parser.add_argument('--weights', type=Path)
+    parser.add_argument('--weights', help='checkpoint of a distillation, or mmsepvit://NAME')
     parser.add_argument('--work', type=Path, default=Path('work_dirs/weights'))
     parser.add_argument('--steps', type=int, default=500)
     parser.add_argument('--side', type=int, default=192)

@@ -31,6 +31,16 @@ TITLES = {
     'architectures': '(d) SepViT-Lite and a Swin of its widths, Fashion-MNIST from scratch, accuracy in %',
     'direct': '(e) Direct pretraining and scratch at equal processor time, mask AP50 in %',
 }
+WEIGHTS = '--weights mmsepvit://sepvit_lite_distilled'
+COMMANDS = {
+    'knn': f'knn --packages packages {WEIGHTS}',
+    'probe': f'fashion probe --labels 1000 10000 {WEIGHTS}',
+    'labels': f'fashion labels --labels 1000 10000 {WEIGHTS}',
+    'detection': f'dense detection --data composites {WEIGHTS}',
+    'segmentation': f'dense segmentation --data composites {WEIGHTS}',
+    'architectures': 'fashion architectures --labels 10000',
+    'direct': 'dense direct --data composites',
+}
 NOT_RUN = 'Not run.'
 
 
@@ -57,7 +67,9 @@ def _list(values: Sequence[float]) -> str:
 
 def main() -> None:
     text = PAGE.read_text(encoding='utf-8')
-    body = '\n\n'.join(f'**{title}**\n\n{table(name)}' for name, title in TITLES.items())
+    body = '\n\n'.join(
+        f'**{title}**: `dev.weights.{COMMANDS[name]}`\n\n{table(name)}' for name, title in TITLES.items()
+    )
     marked = re.compile(r'(<!-- tables -->\n).*?(<!-- end of tables -->)', re.DOTALL)
     PAGE.write_text(marked.sub(lambda m: f'{m[1]}\n{body}\n\n{m[2]}', text), encoding='utf-8')
 
