@@ -126,6 +126,13 @@ def test_schedule_is_whole(pair: tuple[Config, Config]) -> None:
         assert mini.param_scheduler[-1].end == length  # the rate comes down to where the recipe ends it
 
 
+def test_sizes_vary_less() -> None:
+    mini = Config.fromfile(CONFIGS[-1].with_name('upernet_sepvit_t_ade20k.py'))
+    apply_mini(mini)
+    (resize,) = [step for step in mini.train_pipeline if step.type == 'RandomResize']
+    assert resize.ratio_range == pytest.approx((0.5**0.5, 2**0.5))
+
+
 def test_crop_and_padding_agree() -> None:
     mini = Config.fromfile(CONFIGS[-1].with_name('upernet_sepvit_t_ade20k.py'))
     apply_mini(mini)
