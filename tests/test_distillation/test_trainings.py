@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 def test_two_processes_go_on(mini_root: Path, tmp_path: Path) -> None:
     pytest.importorskip('mmpretrain')
 
-    config = tmp_path / 'distill.py'
+    config, work_dir = tmp_path / 'distill.py', tmp_path / 'run'
     base = ROOT / 'configs' / 'distill_sepvit_lite_swin_imagenet.py'
     config.write_text(f"_base_ = '{base}'\ncustom_hooks = [dict(type='EMAHook')]\n")
 
@@ -25,7 +25,7 @@ def test_two_processes_go_on(mini_root: Path, tmp_path: Path) -> None:
         short = ['train_dataloader.batch_size=2', 'train_dataloader.num_batch_per_epoch=2']
         short += [f'train_cfg.max_epochs={epochs}', 'default_hooks.checkpoint.interval=1']
         command = ['bash', ROOT / 'tools' / 'dist_train.sh', config, '2', '--mini', '--amp', 'bf16', *options]
-        command += ['--work-dir', tmp_path, '--cfg-options', *short]
+        command += ['--work-dir', work_dir, '--cfg-options', *short]
         done = subprocess.run(
             list(map(str, command)),
             cwd=mini_root,
@@ -35,7 +35,7 @@ def test_two_processes_go_on(mini_root: Path, tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, done.stderr[-3000:]
-        return torch.load(tmp_path / f'epoch_{epochs}.pth', map_location='cpu', weights_only=False)
+        return torch.load(work_dir / f'epoch_{epochs}.pth', map_location='cpu', weights_only=False)
 
     first = train(1)
     assert {name.split('.')[0] for name in first['state_dict']} <= {'backbone', 'neck', 'data_preprocessor'}
