@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
@@ -247,3 +248,13 @@ def test_an_exported_program_is_right_at_every_size(exported_at: tuple[int, int]
             images = torch.rand(batch_size, 3, *size, dtype=torch.float64)
             for got, want in zip(program(images), model(images)):
                 torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ('tool', 'error'), [(torch.jit.script, 'NotSupportedError'), (torch.fx.symbolic_trace, 'TraceError')]
+)
+def test_what_the_docs_say_is_not_supported(tool: Callable[[nn.Module], object], error: str) -> None:
+    """If one of them works some day, docs/not_supported.md is wrong."""
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        tool(micro())
+    assert type(caught.value).__name__ == error
