@@ -201,6 +201,8 @@ def test_whatever_class_a_config_names(name: str, in_mini_root: Path) -> None:
             'LVISV1Dataset (train_dataloader.dataset.dataset)',
         ),
         ('mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb4-40k_pascal-context-480x480.py', 'PascalContextDataset'),
+        ('mmdet::htc/htc_r50_fpn_1x_coco.py', 'CocoDataset has nothing for train_dataloader.dataset.data_prefix.seg'),
+        ('mmdet::fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py', 'CocoDataset has nothing for train_dataloader.dataset.prop'),
     ],
 )
 def test_what_cannot_be_made_is_said_in_a_line(name: str, words: str) -> None:
