@@ -161,15 +161,17 @@ def draw_window_attention(
         if psa is None:
             left.set_title(f'head {head}: no PSA')
         else:
-            _overlay(left, psa[head], whole)
-            left.set_title(f'PSA, head {head}: weights up to {psa[head].max():.2f}, evenly {1 / (rows * columns):.2f}')
-        _overlay(right, dsa[head], chosen)
+            # From the least weight on: PSA's are often near to each other.
+            low, high = psa[head].min().item(), psa[head].max().item()
+            _overlay(left, psa[head], whole, low)
+            left.set_title(f'PSA, head {head}: {low:.3f} to {high:.3f}, evenly {1 / (rows * columns):.3f}')
+        _overlay(right, dsa[head], chosen, 0)
         right.set(xlim=(chosen[0] - side / 2, chosen[1] + side / 2), ylim=(chosen[2] + side / 2, chosen[3] - side / 2))
         right.set_title(f'DSA, head {head}: weights up to {dsa[head].max():.3f}')
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, format='png', dpi=100)
 
 
-def _overlay(axes: Any, weights: Tensor, extent: tuple[float, float, float, float]) -> None:
+def _overlay(axes: Any, weights: Tensor, extent: tuple[float, float, float, float], low: float) -> None:
     shown = weights.cpu().double().numpy()
-    axes.imshow(shown, extent=extent, vmin=0, alpha=0.6, cmap='inferno', interpolation='nearest')
+    axes.imshow(shown, extent=extent, vmin=low, alpha=0.6, cmap='inferno', interpolation='nearest')

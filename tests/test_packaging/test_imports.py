@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / 'mmsepvit'
 # Each may import from those behind it, and from its own folder.
 ORDER = (
-    *('cli', 'web', 'visualize', 'configs', 'engine', 'evaluation', 'datasets', 'checkpoints', 'models'),
+    *('cli', 'web', 'export', 'visualize', 'configs', 'engine', 'evaluation', 'datasets', 'checkpoints', 'models'),
     *('config_tree', 'registry', 'errors'),
 )
 SHARED = ('version', 'utils')

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -67,11 +68,15 @@ def main() -> None:
     images = normalised(image, config)[None]
 
     attentions = {attention.name: attention for attention in window_attention(backbone, images)}
-    draw_window_attention(attentions['stages.2.blocks.0'], image, POINT, out / 'attention.png', heads=[0, 1, 2])
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / 'attention.png'
+        draw_window_attention(attentions['stages.2.blocks.0'], image, POINT, file, heads=[0, 2])
+        picture = cv2.resize(cv2.imread(str(file)), None, fx=0.8, fy=0.8, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(out / 'attention.jpg'), picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
 
     with torch.no_grad():
         concept = backbone(images[..., SHEEP[0], SHEEP[1]])[-1][0].mean((1, 2))
-    names = [name for name in attentions]
+    names = list(attentions)
     modules = dict(backbone.named_modules())
     pictures = []
     for name in names:
@@ -89,7 +94,7 @@ def main() -> None:
         panel.set_title(title, fontsize=9)
     for panel in figure.axes:
         panel.axis('off')
-    figure.savefig(out / 'grad_cam.png', dpi=90)
+    figure.savefig(out / 'grad_cam.jpg', dpi=90)
 
 
 if __name__ == '__main__':
