@@ -54,6 +54,7 @@ SHORT = ['train_cfg.max_iters=4', 'train_cfg.val_interval=4', 'default_hooks.che
 
 def train(work_dir: Path, folder: Path, *more: str, options: list[str], config: str = '', processes: int = 2) -> None:
     words = arguments(config or small_config('seg'), work_dir, 'seg', [*SHORT, *options], *more)
+    words = [word for word in words if 'num_batch_per_epoch' not in word]  # FlexibleRunner knows no such setting
     log = work_dir.with_suffix('.txt')
     assert ForkedRun(words, folder, log, processes, free_port()).wait() == [0] * processes, log.read_text()[-3000:]
 
