@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -118,7 +118,7 @@ def main(argv: list[str]) -> None:
     with TemporaryDirectory(dir=args.out.parent, prefix='.mmsepvit-') as folder:
         file = Path(folder) / args.out.name
         _write(network, file, shape, channels, args, calibration)
-        run = open_file(file, args.backend)
+        run = _explained(open_file(file, args.backend), args)
         rows = compare(network, run, batches)
         _print(rows, network, args)
         _check_agreement(rows, args)
@@ -141,9 +141,8 @@ def _check_arguments(args: argparse.Namespace) -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if args.backend == 'openvino' and args.dynamic != 'none':
         raise UserError(
-            f'--dynamic {args.dynamic}: OpenVINO computes wrong features at some sizes where a file leaves its shape open '
-            '(2025.3 and 2026.4 do).\nLeave --dynamic out and give --shape; OpenVINO opens files of fixed shape alone '
-            'right.'
+            f'--dynamic {args.dynamic}: where a file leaves its shape open, OpenVINO 2025.3 and 2026.4 compute wrong '
+            'features at some sizes.\nLeave --dynamic out, and give the size with --shape.'
         )
     if args.backend == 'torchscript' and args.precision != 'fp32':
         raise UserError(f'--precision {args.precision}: --backend torchscript writes fp32 alone.')
@@ -257,6 +256,22 @@ def _write(
             write_openvino(onnx_file, file, half=args.precision == 'fp16')
         elif args.precision == 'fp16':
             to_half(file)
+
+
+def _explained(run: Run, args: argparse.Namespace) -> Run:
+    """The same, with what a runtime says of images that it cannot compute with."""
+
+    def run_or_explain(images: np.ndarray) -> Sequence[np.ndarray]:
+        try:
+            return run(images)
+        except Exception as error:  # each runtime has its own
+            size = 'x'.join(map(str, images.shape))
+            raise UserError(
+                f"'{args.out}' is not written: {args.backend} cannot run it on images {size}.\n"
+                f'{str(error).splitlines()[0][:200]}'
+            ) from None
+
+    return run_or_explain
 
 
 def _print(rows: list[Agreement], network: Features | Logits, args: argparse.Namespace) -> None:
