@@ -201,15 +201,15 @@ def _batches(args: argparse.Namespace, shape: tuple[int, int], channels: int) ->
         return
     drawn = np.random.default_rng(0)
 
-    def image(height: int, width: int) -> np.ndarray:
+    def generated(height: int, width: int) -> np.ndarray:
         coarse = drawn.integers(0, 256, (8, 8, channels), dtype=np.uint8)
         return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).reshape(height, width, channels)
 
-    yield [image(*shape)]
+    yield [generated(*shape)]
     if args.dynamic != 'none':
-        yield [image(*shape) for _ in range(3)]
+        yield [generated(*shape) for _ in range(3)]
     if args.dynamic == 'size':
-        yield [image(shape[0] * 3 // 4 + 1, shape[1] // 2 + 3) for _ in range(2)]
+        yield [generated(shape[0] * 3 // 4 + 1, shape[1] // 2 + 3) for _ in range(2)]
 
 
 def _image_files(names: list[str]) -> list[Path]:

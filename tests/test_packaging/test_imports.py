@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[2] / 'mmsepvit'
 # Each may import from those behind it, and from its own folder.
 ORDER = (
     *('cli', 'web', 'visualize', 'configs', 'engine', 'evaluation', 'datasets', 'checkpoints', 'models'),
-    *('config_tree', 'registry', 'errors'),
+    *('export', 'config_tree', 'registry', 'errors'),
 )
 SHARED = ('version', 'utils')
 FRONT = ('__init__',)  # what a user imports: from anywhere inside
