@@ -119,12 +119,13 @@ class Predictor:
         images: Tensor = seen[self.backbone][0][0]
         runs['PyTorch, backbone'] = lambda: self.backbone(images)
         difference = None
-        if self.exported is not None:
+        exported = self.exported
+        if exported is not None:
             values = images.cpu().numpy()
-            found = self.exported(values)
+            found = exported(values)
             difference = _difference([one.cpu().numpy() for one in self.backbone(images)], found)
             what = 'backbone' if difference is not None else 'whole model'
-            runs[f'{self.exported.name}, {what}'] = lambda: self.exported(values)
+            runs[f'{exported.name}, {what}'] = lambda: exported(values)
         seconds: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(_ROUNDS):
             for name, run in runs.items():
