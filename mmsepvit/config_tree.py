@@ -52,6 +52,19 @@ def datasets_of(tree: Any, path: str = '', wrappers: bool = False) -> Iterator[t
             yield from datasets_of(dataset, f'{path}.{i}', wrappers)
 
 
+def name_classes(tree: Any) -> None:
+    """Writes the dotted path of each class in a config's tree in its place, by which any registry finds it.
+
+    A config that names a class itself cannot be written to a file, unless it is a pure Python config in which nothing
+    was changed; mmengine's runner writes it beside the weights.
+    """
+    for node in nodes(tree):
+        for key, value in list(node.items()):
+            is_named = inspect.isclass(value) or inspect.isfunction(value)
+            if is_named and '<' not in value.__qualname__:  # nor one that is made inside of a function
+                node[key] = f'{value.__module__}.{value.__qualname__}'
+
+
 def class_counts(model: Any, scope: str | None = None) -> dict[str, int]:
     """How many classes the heads of a model's config tell apart, by dotted path.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -118,7 +118,7 @@ def main(argv: list[str]) -> None:
     with TemporaryDirectory(dir=args.out.parent, prefix='.mmsepvit-') as folder:
         file = Path(folder) / args.out.name
         _write(network, file, shape, channels, args, calibration)
-        run = open_file(file, args.backend)
+        run = _explained(open_file(file, args.backend), args)
         rows = compare(network, run, batches)
         _print(rows, network, args)
         _check_agreement(rows, args)
@@ -141,9 +141,8 @@ def _check_arguments(args: argparse.Namespace) -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if args.backend == 'openvino' and args.dynamic != 'none':
         raise UserError(
-            f'--dynamic {args.dynamic}: OpenVINO computes wrong features at some sizes where a file leaves its shape open '
-            '(2025.3 and 2026.4 do).\nLeave --dynamic out and give --shape; OpenVINO opens files of fixed shape alone '
-            'right.'
+            f'--dynamic {args.dynamic}: where a file leaves its shape open, OpenVINO 2025.3 and 2026.4 compute wrong '
+            'features at some sizes.\nLeave --dynamic out, and give the size with --shape.'
         )
     if args.backend == 'torchscript' and args.precision != 'fp32':
         raise UserError(f'--precision {args.precision}: --backend torchscript writes fp32 alone.')
@@ -202,15 +201,15 @@ def _batches(args: argparse.Namespace, shape: tuple[int, int], channels: int) ->
         return
     drawn = np.random.default_rng(0)
 
-    def image(height: int, width: int) -> np.ndarray:
+    def generated(height: int, width: int) -> np.ndarray:
         coarse = drawn.integers(0, 256, (8, 8, channels), dtype=np.uint8)
         return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).reshape(height, width, channels)
 
-    yield [image(*shape)]
+    yield [generated(*shape)]
     if args.dynamic != 'none':
-        yield [image(*shape) for _ in range(3)]
+        yield [generated(*shape) for _ in range(3)]
     if args.dynamic == 'size':
-        yield [image(shape[0] * 3 // 4 + 1, shape[1] // 2 + 3) for _ in range(2)]
+        yield [generated(shape[0] * 3 // 4 + 1, shape[1] // 2 + 3) for _ in range(2)]
 
 
 def _image_files(names: list[str]) -> list[Path]:
@@ -257,6 +256,22 @@ def _write(
             write_openvino(onnx_file, file, half=args.precision == 'fp16')
         elif args.precision == 'fp16':
             to_half(file)
+
+
+def _explained(run: Run, args: argparse.Namespace) -> Run:
+    """The same, with what a runtime says of images that it cannot compute with."""
+
+    def run_or_explain(images: np.ndarray) -> Sequence[np.ndarray]:
+        try:
+            return run(images)
+        except Exception as error:  # each runtime has its own
+            size = 'x'.join(map(str, images.shape))
+            raise UserError(
+                f"'{args.out}' is not written: {args.backend} cannot run it on images {size}.\n"
+                f'{str(error).splitlines()[0][:200]}'
+            ) from None
+
+    return run_or_explain
 
 
 def _print(rows: list[Agreement], network: Features | Logits, args: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ..checkpoints.start import Start
+from ..config_tree import name_classes
 from ..configs.load import apply_options, load_config
 from ..configs.mini import apply_mini, make_mini_data
 from ..configs.preflight import check_data, check_launcher, check_stack, check_work_dir
@@ -103,6 +104,7 @@ def build(config: Config, notes: list[str], start: Start | None = None) -> Runne
         # Under a fixed name, a second run of one process would write into the first one's folder.
         config.visualizer.pop('name', None)
     notes = notes + distribute_on_cpu(config, config.launcher)
+    name_classes(config._cfg_dict)
     runner = build_runner(config, start.meta if start else None)
     for note in [*notes, f'seed {runner.seed}; --seed {runner.seed} draws the same again']:
         runner.logger.warning(note)

@@ -107,9 +107,9 @@ def augment_test(config: Config) -> list[str]:
     """
     scope = config.default_scope
     notes = []
-    if 'tta_model' not in config:
+    if config.get('tta_model') is None:
         config.tta_model = _default_tta_model(scope)
-    if 'tta_pipeline' not in config:
+    if config.get('tta_pipeline') is None:
         notes.append('--tta: the config has no tta_pipeline, so images are flipped and no more')
     for _, dataset in datasets_of(config.test_dataloader.dataset):
         dataset.pipeline = deepcopy(config.get('tta_pipeline')) or _flip_pipeline(dataset.pipeline, scope)

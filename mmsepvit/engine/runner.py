@@ -105,6 +105,14 @@ class _Repeatable(_Mixin):
             built.dataloader = NonEmptyBatches(built.dataloader)
         return built
 
+    @staticmethod
+    def _is_endless(dataloader: dict) -> bool:
+        kind = dataloader['sampler'].get('type')
+        cls = DATA_SAMPLERS.get(kind) if isinstance(kind, str) else kind
+        # Other batch samplers take a number of indices that only they know.
+        plain_batches = dataloader.get('batch_sampler') is None
+        return plain_batches and isinstance(cls, type) and issubclass(cls, InfiniteSampler)
+
     def _samples_left_out(self) -> LeftOut | None:
         limit = self.cfg.get('skip_bad')
         if limit and self._left_out is None:
@@ -203,14 +211,6 @@ class SepViTRunner(_Repeatable, Runner):
             self.logger.info(f'compile: {count} SepViT, on the first images of each size')
         else:
             super()._maybe_compile(target)
-
-    @staticmethod
-    def _is_endless(dataloader: dict) -> bool:
-        kind = dataloader['sampler'].get('type')
-        cls = DATA_SAMPLERS.get(kind) if isinstance(kind, str) else kind
-        # Other batch samplers take a number of indices that only they know.
-        plain_batches = dataloader.get('batch_sampler') is None
-        return plain_batches and isinstance(cls, type) and issubclass(cls, InfiniteSampler)
 
 
 def build_runner(config: Config, resumed: dict[str, Any] | None = None) -> Runner:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,18 +18,13 @@ def quantize_onnx(file: Path, calibration: Sequence[np.ndarray]) -> None:
         file: The file, changed in place.
         calibration: Images (B, C, H, W) whose activations give the ranges.
     """
-    quantization = needed('onnxruntime.quantization', '--precision int8')
-    images = iter(calibration)
-
-    class Reader(quantization.CalibrationDataReader):
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            batch = next(images, None)
-            return None if batch is None else {'images': batch}
-
+    quantization: Any = needed('onnxruntime.quantization', '--precision int8')
+    feeds = iter([{'images': batch} for batch in calibration])
+    reader = type('Reader', (quantization.CalibrationDataReader,), {'get_next': lambda self: next(feeds, None)})()
     quantization.quantize_static(
         str(file),
         str(file),
-        Reader(),
+        reader,
         # Norms, softmax and GELU stay in floating point: they are cheap, and their ranges are long.
         op_types_to_quantize=['Conv', 'Gemm', 'MatMul'],
         per_channel=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from .networks import Run
@@ -55,7 +56,7 @@ def _torchscript(file: Path) -> Run:
     network = torch.jit.load(str(file))
 
     @torch.inference_mode()
-    def run(images):
+    def run(images: np.ndarray) -> list[np.ndarray]:
         return [out.numpy() for out in network(torch.from_numpy(images))]
 
     return run

@@ -114,8 +114,10 @@ class SepViTStage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, H, W, C_in) -> (B, ceil(H / stride), ceil(W / stride), C)."""
         x = self.drop(self.patch_embed(x))
+        # A trace has no use for it, and would keep the sizes that are computed within.
+        recompute = self.with_cp and torch.is_grad_enabled() and not torch.jit.is_tracing()
         for i, block in enumerate(self.blocks):
-            if self.with_cp and torch.is_grad_enabled():
+            if recompute:
                 x = checkpoint(block, x, use_reentrant=False)
             else:
                 x = block(x)

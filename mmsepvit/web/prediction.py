@@ -119,8 +119,9 @@ class Predictor:
         images: Tensor = seen[self.backbone][0][0]
         runs['PyTorch, backbone'] = lambda: self.backbone(images)
         difference = None
-        if self.exported is not None:
-            exported, values = self.exported, images.cpu().numpy()
+        exported = self.exported
+        if exported is not None:
+            values = images.cpu().numpy()
             found = exported(values)
             difference = _difference([one.cpu().numpy() for one in self.backbone(images)], found)
             what = 'backbone' if difference is not None else 'whole model'

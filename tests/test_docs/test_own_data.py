@@ -104,7 +104,8 @@ def test_own_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     small += [f'{split}_dataloader.persistent_workers=False' for split in ('train', 'val', 'test')]
     small += ['train_dataloader.dataset.pipeline.2.scale=(128,96)']
     small += [f'{split}_dataloader.dataset.pipeline.1.scale=(128,96)' for split in ('val', 'test')]
-    short = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.checkpoint.interval=1']
+    # Without a validation of its own: the test that follows is one.
+    short = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=1']
     short += ['default_hooks.checkpoint.save_optimizer=False']
     assert train([str(config), '--auto-scale-lr', '--work-dir', 'run', '--cfg-options', *small, *short]) == 0
     test([str(config), 'run/epoch_1.pth', '--work-dir', 'run', '--cfg-options', *small])

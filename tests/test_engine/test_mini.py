@@ -126,6 +126,13 @@ def test_schedule_is_whole(pair: tuple[Config, Config]) -> None:
         assert mini.param_scheduler[-1].end == length  # the rate comes down to where the recipe ends it
 
 
+def test_sizes_vary_less() -> None:
+    mini = Config.fromfile(CONFIGS[-1].with_name('upernet_sepvit_t_ade20k.py'))
+    apply_mini(mini)
+    (resize,) = [step for step in mini.train_pipeline if step.type == 'RandomResize']
+    assert resize.ratio_range == pytest.approx((0.5**0.5, 2**0.5))
+
+
 def test_crop_and_padding_agree() -> None:
     mini = Config.fromfile(CONFIGS[-1].with_name('upernet_sepvit_t_ade20k.py'))
     apply_mini(mini)
@@ -194,6 +201,8 @@ def test_whatever_class_a_config_names(name: str, in_mini_root: Path) -> None:
             'LVISV1Dataset (train_dataloader.dataset.dataset)',
         ),
         ('mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb4-40k_pascal-context-480x480.py', 'PascalContextDataset'),
+        ('mmdet::htc/htc_r50_fpn_1x_coco.py', 'CocoDataset has nothing for train_dataloader.dataset.data_prefix.seg'),
+        ('mmdet::fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py', 'CocoDataset has nothing for train_dataloader.dataset.prop'),
     ],
 )
 def test_what_cannot_be_made_is_said_in_a_line(name: str, words: str) -> None:

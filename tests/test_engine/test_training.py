@@ -69,6 +69,30 @@ def test_small(trained: Callable[[str], Path]) -> None:
     assert '--mini: generated data' in log
 
 
+def test_a_pure_python_config(in_mini_root: Path, tmp_path: Path) -> None:
+    """It names classes, is changed by options and --mini, and is written beside the weights."""
+    text = load_config(small_config('seg')).pretty_text
+    names = {
+        'AdamW': 'torch.optim',
+        'FPNHead': 'mmseg.models',
+        'LoadAnnotations': 'mmseg.datasets.transforms',
+        'IterBasedTrainLoop': 'mmengine.runner',
+        'CheckpointHook': 'mmengine.hooks',
+        'SegTTAModel': 'mmseg.models',
+    }
+    for name in names:
+        assert f"type='{name}'" in text
+        text = text.replace(f"type='{name}'", f'type={name}')
+    config = tmp_path / 'pure.py'
+    config.write_text(''.join(f'from {module} import {name}\n' for name, module in names.items()) + text)
+    work_dir, options = tmp_path / 'work', [*short_options('seg'), 'train_cfg.max_iters=1', 'train_cfg.val_interval=1']
+    train([str(config), '--mini', '--work-dir', str(work_dir), '--cfg-options', *options])
+    written = load_config(str(work_dir / 'pure.py'))
+    assert written.model.decode_head.type == 'mmseg.models.decode_heads.fpn_head.FPNHead'
+    arguments = [str(config), str(work_dir / 'iter_1.pth'), '--mini', '--tta', '--work-dir', str(tmp_path / 'test')]
+    assert METRIC['seg'] in run_test([*arguments, '--cfg-options', *short_options('seg', training=False)])
+
+
 def test_mmcv_sync_bn_in_one_process(in_mini_root: Path, tmp_path: Path) -> None:
     """mmcv's own SyncBN, of mmdet::strong_baselines, cannot be built without a process group."""
     config = load_config(small_config('seg'))
@@ -160,8 +184,8 @@ def test_tta_of_a_config_without_it(
 ) -> None:
     """Of two data sets behind each other, too."""
     config = load_config(small_config(task))
-    for key in ('tta_model', 'tta_pipeline'):
-        config.pop(key)
+    config.pop('tta_model')
+    config.tta_pipeline = None  # as --cfg-options leaves it
     if task == 'seg':
         config.test_dataloader.dataset = {'type': 'ConcatDataset', 'datasets': [config.test_dataloader.dataset] * 2}
     # mmengine knows a run by its config's name and the second: two tasks must not share both in one process.

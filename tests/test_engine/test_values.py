@@ -8,16 +8,20 @@ from copy import deepcopy
 
 import pytest
 from mmengine.config import Config, ConfigDict
+from mmengine.model import PretrainedInit
 from mmengine.registry import MODELS, OPTIMIZERS, DefaultScope
 from small_runs import small_config
 from torch import nn
 
+from mmsepvit import SepViT
+from mmsepvit.checkpoints.fits import check_pretrained
 from mmsepvit.cli.command import OptionsAction
 from mmsepvit.configs.agreement import check_agreement
 from mmsepvit.configs.constructors import explain
 from mmsepvit.configs.load import apply_options, load_config
 from mmsepvit.configs.preflight import check_parts, check_stack
 from mmsepvit.configs.values import check_values
+from mmsepvit.engine.starting import random_start
 from mmsepvit.errors import UserError
 
 TASKS = ('seg', 'det', 'cls')
@@ -167,6 +171,31 @@ def test_places_that_contradict_each_other(
 def test_places_that_may_agree(task: str, options: list[str], changed: Callable[..., Config]) -> None:
     check_agreement(changed(task, *options))
 
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (['init_cfg=weights.pth'], ["'weights.pth' must be a group of settings"]),
+        (['init_cfg.checkpoint=weights.pth'], ['with a type', 'Pretrained']),
+        (['init_cfg.type=Pretrained'], ['names no checkpoint']),
+        (['init_cfg.type=Pretrained', 'init_cfg.checkpoint=nowhere.pth'], ["'nowhere.pth' does not exist"]),
+        (['init_cfg.type=mmengine.PretrainedInit', 'init_cfg.checkpoint=.'], ['folder']),
+    ],
+)
+def test_weights_to_start_from(options: list[str], words: list[str], changed: Callable[..., Config]) -> None:
+    config = changed('seg', *(f'model.backbone.{option}' for option in options))
+    told = message(lambda: check_pretrained(config))
+    assert all(word in told for word in words), told
+
+
+@pytest.mark.parametrize('init', [{'type': PretrainedInit, 'checkpoint': 'a.pth'}, {'type': 'mmengine.Pretrained'}])
+def test_a_start_from_weights_is_known_by_its_class(init: dict, configs: dict[str, Config]) -> None:
+    model = nn.Sequential(SepViT(MICRO, init_cfg=init))
+    assert random_start(model, configs['seg']) is None
+    assert 'RANDOM' in (random_start(nn.Sequential(SepViT(MICRO)), configs['seg']) or '')
+
+
+MICRO = {'channels': (8, 8, 8, 8), 'depths': (1,) * 4, 'num_heads': (1,) * 4, 'window_sizes': ((7,),) * 4}
 
 HEAD = {'type': 'mmseg.FPNHead', 'in_channels': [8, 8], 'in_index': [0, 1], 'channels': 8, 'num_classes': 3}
 HEAD = {**HEAD, 'feature_strides': [4, 8]}

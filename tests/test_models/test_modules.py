@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
@@ -21,7 +22,7 @@ MICRO = {'channels': (8, 16), 'depths': (1, 2), 'num_heads': (2, 2), 'window_siz
 
 def micro(**kwargs) -> SepViT:
     """A small model in float64 with no parameter at its special initial value."""
-    model = SepViT(MICRO, **{'input_size': 40, 'out_indices': (0, 1), **kwargs}).double().eval()
+    model = SepViT(**{'arch': MICRO, 'input_size': 40, 'out_indices': (0, 1), **kwargs}).double().eval()
     for parameter in model.parameters():
         if parameter.ndim in (1, 3):  # norms, biases and tokens
             nn.init.normal_(parameter, 0.5, 0.3)
@@ -52,6 +53,27 @@ def test_every_module_is_called_once_a_forward(window_token: str, with_cp: bool)
     assert calls == dict.fromkeys(owners, 1)
     total(outs).backward()
     assert with_cp or calls == dict.fromkeys(owners, 1)  # the backward pass calls nothing again
+
+
+def test_backward_hooks_of_every_module_fire_once() -> None:
+    model = micro(window_token='learnable').train()
+    calls: Counter[str] = Counter()
+    owners = [name for name, m in model.named_modules() if name and any(True for _ in m.parameters(recurse=False))]
+    for name in owners:
+        model.get_submodule(name).register_full_backward_hook(lambda *_, name=name: calls.update([name]))
+    total(model(torch.rand(1, 3, 40, 45, dtype=torch.float64))).backward()
+    assert calls == dict.fromkeys(owners, 1)
+
+
+def test_reparametrised_weights_train() -> None:
+    """Weight norm on every layer, and a layer of one's own in place of a convolution."""
+    model = micro().train()
+    for _, _, layer in layers(model):
+        parametrizations.weight_norm(layer)
+    stem = model.stages[0].patch_embed
+    stem.proj = nn.Sequential(nn.Identity(), stem.proj)
+    total(model(torch.rand(1, 3, 40, 45, dtype=torch.float64))).backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in model.parameters() if parameter.numel() > 1)
 
 
 def test_branches_take_a_map_and_return_one() -> None:
@@ -229,6 +251,28 @@ def test_a_trace_is_right_at_every_size(kind: str, traced_at: tuple[int, int], g
                     torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
+@pytest.mark.parametrize(
+    'kwargs',
+    [
+        {'with_cp': True},
+        {'in_channels': 5, 'window_token': 'learnable', 'input_size': (40, 56)},
+        {'out_indices': (0,), 'frozen_stages': 1},
+        {'out_indices': (1, 0), 'window_token': 'shared', 'single_window_psa': False},
+        {'arch': {**MICRO, 'window_sizes': ((30,), (20, 25))}},  # larger than most of the maps
+    ],
+)
+def test_a_trace_of_other_models(kwargs: dict) -> None:
+    """Traced for a batch of three on a strip, and frozen, which folds whatever is constant."""
+    model = micro(**kwargs)
+    bands = kwargs.get('in_channels', 3)
+    frozen = torch.jit.freeze(torch.jit.trace(model, torch.rand(3, bands, 10, 90, dtype=torch.float64)))
+    for shape in ((1, bands, 90, 10), (2, bands, 41, 57), (4, bands, 128, 160)):
+        images = torch.rand(shape, dtype=torch.float64)
+        for got, want in zip(frozen(images), model(images)):
+            torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.skipif(torch.__version__ < '2.5', reason='torch.export of dynamic sizes is unfinished there')
 @pytest.mark.parametrize('exported_at', [(224, 224), (97, 131)])
 def test_an_exported_program_is_right_at_every_size(exported_at: tuple[int, int]) -> None:
@@ -247,3 +291,13 @@ def test_an_exported_program_is_right_at_every_size(exported_at: tuple[int, int]
             images = torch.rand(batch_size, 3, *size, dtype=torch.float64)
             for got, want in zip(program(images), model(images)):
                 torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ('tool', 'error'), [(torch.jit.script, 'NotSupportedError'), (torch.fx.symbolic_trace, 'TraceError')]
+)
+def test_what_the_docs_say_is_not_supported(tool: Callable[[nn.Module], object], error: str) -> None:
+    """If one of them works some day, docs/not_supported.md is wrong."""
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        tool(micro())
+    assert type(caught.value).__name__ == error

@@ -63,6 +63,34 @@ def test_wrong_arguments_name_themselves(kwargs: dict, message: str) -> None:
         SepViT(**kwargs)
 
 
+WRONG_KINDS = {
+    'arch': (5, None, {}),
+    'in_channels': (None, 3.0, '3'),
+    'input_size': (None, 224.5, '224', (224, None)),
+    'window_token': (None, 0, True),
+    'single_window_psa': ('no', None, 'False'),
+    'drop_rate': (None, '0.1', [0.1]),
+    'attn_drop_rate': (float('nan'), None),
+    'drop_path_rate': ([0.1, 0.2], None),
+    'out_indices': (None, '3', 3.0, {0: 1}, (0, None)),
+    'frozen_stages': (None, 1.0, '1', [1]),
+    'with_cp': ('False', 2),
+}
+
+
+@pytest.mark.parametrize(('name', 'value'), [(name, value) for name, values in WRONG_KINDS.items() for value in values])
+def test_arguments_of_a_wrong_kind_name_themselves(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f'^{name}='):
+        SepViT(**{'arch': MICRO, 'out_indices': (0, 1), name: value})
+
+
+@pytest.mark.parametrize('key', MICRO)
+@pytest.mark.parametrize('value', [None, 'ab', 3, (1.5, 2), ('a', 'b'), (None, None)])
+def test_parts_of_an_architecture_of_a_wrong_kind(key: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f'^arch: {key}='):
+        SepViT({**MICRO, key: value}, out_indices=(0, 1))
+
+
 def test_unknown_arguments_do_not_vanish() -> None:
     with pytest.raises(TypeError, match='style'):
         SepViT('lite', style='pytorch')

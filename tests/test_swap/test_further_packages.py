@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mmsepvit.cli.train import main as train
-from mmsepvit.configs.swap import SwapRefused, load, swap
+from mmsepvit.configs.swap import SwapError, SwapRefused, load, swap
 
 POSE = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192'
 ROTATED = 'mmrotate::rotated_retinanet/rotated-retinanet-rbox-le90_r50_fpn_1x_dota'
@@ -110,6 +110,17 @@ def test_a_pose_head_of_another_form(source: str, width: int) -> None:
     pytest.importorskip('mmpose')
     head = swap(f'mmpose::body_2d_keypoint/topdown_heatmap/coco/{source}', 'tiny').config.model.head
     assert head.get('pose_cfg', head).in_channels == width
+
+
+def test_a_pose_estimator_keeps_its_recipe() -> None:
+    pytest.importorskip('mmpose')
+    config = load(POSE)
+    config.optim_wrapper.optimizer = {'type': 'SGD', 'lr': 0.01}
+    report = swap(config, 'lite')
+    assert report.config.optim_wrapper == config.optim_wrapper
+    assert any('published for pose' in note for note in report.notes)
+    with pytest.raises(SwapError, match="recipe='keep'"):
+        swap(config, 'lite', recipe='sepvit')
 
 
 def test_groups_of_a_deconvolution_divide_its_input() -> None:

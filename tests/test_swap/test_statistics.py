@@ -38,6 +38,8 @@ RANGES = {
     '16 bits, not centred': ([0.0] * 3, [65535.0] * 3),
     'unit': ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
     'decibels': ([-12.5, -19.0, -15.0], [5.0, 5.0, 5.0]),
+    'a little below zero': ((-1.0, 0.0, 0.0), (1.0,) * 3),
+    'a little above a byte': ([0] * 3, [256] * 3),
 }
 
 
@@ -49,7 +51,9 @@ def test_any_other_range_of_values_stays(name: str) -> None:
     assert any('range' in note for note in notes)
 
 
-@pytest.mark.parametrize('loader', [{'color_type': 'unchanged'}, {'imdecode_backend': 'tifffile'}])
+@pytest.mark.parametrize(
+    'loader', [{'color_type': 'unchanged'}, {'imdecode_backend': 'tifffile'}, {'color_type': 'grayscale'}]
+)
 def test_files_that_may_hold_anything_keep_theirs(loader: dict[str, Any]) -> None:
     old, new, _ = swapped(3, loader=loader, mean=[120.0] * 3, std=[60.0] * 3)
     assert new == old
@@ -61,6 +65,7 @@ EIGHT_BITS = {
     'divided': ([0.0] * 3, [255.0] * 3),
     'raw': ([0.0] * 3, [1.0] * 3),
     'none': (None, None),
+    'one for all': ((120,), (60,)),
 }
 
 

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -124,8 +125,8 @@ def by_inductor(model: SepViT, images: Tensor, file: Path) -> Called:
 
 
 EXPORTERS: dict[str, Callable[[SepViT, Tensor, Path], Called]] = {
-    'onnx-11': lambda *args: by_onnx(*args, opset=11),
-    'onnx-17': lambda *args: by_onnx(*args, opset=17),
+    'onnx-11': partial(by_onnx, opset=11),
+    'onnx-17': partial(by_onnx, opset=17),
     'jit': by_jit,
     'export': by_program,
     'dynamo': by_dynamo,

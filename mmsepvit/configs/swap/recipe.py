@@ -21,6 +21,8 @@ from .errors import SwapError
 from .leftovers import has_layer_decay
 
 RECIPES = ('keep', 'sepvit')
+TASKS = ('classification', 'segmentation', 'detection')
+"""Those that a recipe of SepViT is published for."""
 
 _WARMUPS = (
     'mmengine.LinearParamScheduler',
@@ -112,7 +114,7 @@ def nearest_recipe(config: dict, owner: dict, task: str, arch: str | dict) -> tu
     elif task == 'segmentation':
         is_fpn = any(is_a(head, 'mmseg.FPNHead') for head in as_list(owner.get('decode_head')))
         name = 'fpn_sepvit_{}_ade20k' if is_fpn else 'upernet_sepvit_{}_ade20k'
-    elif task == 'detection':
+    elif task in TASKS:
         detector = 'mask_rcnn' if 'roi_head' in owner else 'retinanet'
         name = f'{detector}_sepvit_{{}}_{"3x" if _epochs(config) >= _LONG_EPOCHS else "1x"}_coco'
     else:

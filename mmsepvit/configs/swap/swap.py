@@ -20,7 +20,7 @@ from .leftovers import drop_links, keep_layer_decay
 from .preprocessor import set_preprocessor
 from .pretrained import pretrained_init
 from .price import Price, count_price
-from .recipe import set_recipe, wants_recipe
+from .recipe import TASKS, set_recipe, wants_recipe
 from .refusals import check_model
 from .replacement import Replacement
 from .report import SwapReport, differences
@@ -160,6 +160,11 @@ def _fit_training(
     is_frozen = all(r.is_frozen for r in replacements)
     if not isinstance(new, NewSepViT) or not wants_recipe(config, recipe, is_frozen):
         return keep_layer_decay(config)
+    if recipe is None and first.task not in TASKS:
+        return [
+            f'the recipe stays, rate and all: none of SepViT is published for {first.task}',
+            *keep_layer_decay(config),
+        ]
     rate, notes = set_recipe(config, first.site.owner, first.task, new.arch, filename)
     for backbone in (r.new_backbone for r in replacements if not r.is_frozen):
         if 'drop_path_rate' not in new.arguments:

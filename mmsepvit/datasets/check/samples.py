@@ -123,7 +123,8 @@ class _Samples(Dataset):
         loaded = self._load(info, image or name, annotation, faults)
         if 'img' in loaded:
             faults += _image_faults(image, loaded)
-        labels, ignored = self._labels(loaded), frozenset()
+        labels = self._labels(loaded)
+        ignored: frozenset[int] = frozenset()
         where = annotation or image or name
         if annotation and 'gt_seg_map' in loaded and 'img' in loaded:
             labels, found = self._map_faults(annotation, loaded)
