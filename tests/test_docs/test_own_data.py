@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from mmsepvit.cli.check_data import main as check_data
-from mmsepvit.cli.test import main as test
+from mmsepvit.cli.test import main as run_test
 from mmsepvit.cli.train import main as train
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +108,7 @@ def test_own_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     short = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=1']
     short += ['default_hooks.checkpoint.save_optimizer=False']
     assert train([str(config), '--auto-scale-lr', '--work-dir', 'run', '--cfg-options', *small, *short]) == 0
-    test([str(config), 'run/epoch_1.pth', '--work-dir', 'run', '--cfg-options', *small])
+    run_test([str(config), 'run/epoch_1.pth', '--work-dir', 'run', '--cfg-options', *small])
     assert 'segm_mAP' in capsys.readouterr().out
 
     weights = torch.load('run/epoch_1.pth', map_location='cpu', weights_only=False)['state_dict']

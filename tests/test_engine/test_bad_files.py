@@ -22,7 +22,7 @@ from small_runs import short_options, small_config
 from torch import nn
 
 from mmsepvit.cli.command import run_command
-from mmsepvit.cli.test import main as test
+from mmsepvit.cli.test import main as run_test
 from mmsepvit.cli.train import main as train
 
 WEIGHT = 'decode_head.conv_seg.weight'
@@ -208,7 +208,7 @@ def test_bad_file_is_a_message(
     elif way == 'init_cfg':
         words += ['model.backbone.init_cfg.type=Pretrained', f'model.backbone.init_cfg.checkpoint={path}']
         words += ['model.backbone.init_cfg.prefix=backbone.']
-    code = run_command(test if way == 'test' else train, words)
+    code = run_command(run_test if way == 'test' else train, words)
     message = capsys.readouterr().err.strip()
     lines = message[message.rindex('error: ') :].splitlines() if 'error: ' in message else []
     print(f'bad file: {name:34}{way:10}{code} {" | ".join(lines)}')
@@ -237,7 +237,7 @@ def test_bad_safetensors_file_is_a_message(
             {'half': data[: len(data) // 2], 'header': b'\xff' * 8 + data[8:], 'a bit': _flip(0.9)(data)}[how]
         )
     words = [small_config('seg'), str(path), '--mini', '--work-dir', str(tmp_path / 'work')]
-    assert run_command(test, words) == 2
+    assert run_command(run_test, words) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     print(f'bad file: {how:34}safetensors 2 {" | ".join(lines)}')
     assert len(lines) <= 3
