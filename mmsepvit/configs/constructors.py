@@ -28,7 +28,10 @@ _PASS_ON = ('__init__', '__call__', 'get_instance', '_no_grad_wrapper')
 
 
 # What released code raises at a value that it was not made for, also deep inside the layers that it builds.
-_OF_VALUES = (TypeError, ValueError, AssertionError, AttributeError, LookupError, ArithmeticError, ImportError)
+_OF_VALUES = (
+    *(TypeError, ValueError, AssertionError, AttributeError),
+    *(LookupError, ArithmeticError, ImportError, RuntimeError),  # PyTorch's, of sizes below 0
+)
 
 
 def explain(error: BaseException) -> str | None:
@@ -76,8 +79,7 @@ def _refused(
     # A KeyError of a word is an access that failed, one of a sentence is somebody's message.
     says_why = isinstance(error, (ValueError, AssertionError)) or (isinstance(error, KeyError) and ' ' in text)
     files = [frame.f_code.co_filename for frame, _ in inner]
-    lacks_package = isinstance(error, RuntimeError) and 'installed' in text  # as the packages tell it
-    if not inner or not (isinstance(error, _OF_VALUES) or lacks_package):
+    if not inner or not isinstance(error, _OF_VALUES):
         return None
     if says_why and text and set(files) <= _files(cls):
         why = text.splitlines()[0]

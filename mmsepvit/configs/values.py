@@ -12,6 +12,7 @@ from numbers import Real
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import FUNCTIONS
 
 from ..config_tree import as_list, datasets_of
 from ..errors import UserError
@@ -95,17 +96,29 @@ def _wrong(config: Config) -> Iterator[tuple[str, Any, str]]:
         for value in _found(config, key):
             if not fits(value):
                 yield key, value, wanted
+    for value in _found(config, 'model.data_preprocessor'):
+        if value is None and config.default_scope in ('mmseg', 'mmdet'):  # mmpretrain's models have one by default
+            yield 'model.data_preprocessor', value, 'a group of settings with a type'
     for split in SPLITS:
         loader = config.get(f'{split}_dataloader')
-        if loader and not isinstance(loader.get('dataset'), Mapping):
-            several = isinstance(loader.get('dataset'), (list, tuple)) and loader.dataset
-            cure = "; write dict(type='ConcatDataset', datasets=[...]) for several" if several else ''
-            yield f'{split}_dataloader.dataset', loader.get('dataset'), f'a group of settings with a type{cure}'
-        for path, dataset in datasets_of(
-            loader and loader.get('dataset'), f'{split}_dataloader.dataset', wrappers=True
-        ):
-            if dataset.get('type') is None:
-                yield f'{path}.type', None, 'the class that reads the data, or its name'
+        if loader:
+            yield from _wrong_in_loader(loader, f'{split}_dataloader')
+
+
+def _wrong_in_loader(loader: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any, str]]:
+    dataset, sampler, collate = (loader.get(key) for key in ('dataset', 'sampler', 'collate_fn'))
+    if not isinstance(dataset, Mapping):
+        several = isinstance(dataset, (list, tuple)) and dataset
+        cure = "; write dict(type='ConcatDataset', datasets=[...]) for several" if several else ''
+        yield f'{path}.dataset', dataset, f'a group of settings with a type{cure}'
+    for where, node in datasets_of(dataset, f'{path}.dataset', wrappers=True):
+        if node.get('type') is None:
+            yield f'{where}.type', None, 'the class that reads the data, or its name'
+    if not isinstance(sampler, Mapping):
+        yield f'{path}.sampler', sampler, 'a group of settings with a type, such as DefaultSampler'
+    kind = collate.get('type') if isinstance(collate, Mapping) else collate
+    if isinstance(kind, str) and not callable(FUNCTIONS.get(kind)):  # it may find a module
+        yield f'{path}.collate_fn.type', kind, 'a function that is registered, such as pseudo_collate'
 
 
 def _found(config: Config, key: str) -> Iterator[Any]:

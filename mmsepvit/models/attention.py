@@ -56,7 +56,7 @@ def resize_window_token(token: Tensor, grid: tuple[int, int]) -> Tensor:
     image = token if token.dtype == torch.float64 else token.float()
     image = image.permute(2, 0, 1).unsqueeze(0)  # (1, C, Nh, Nw)
     image = F.interpolate(image, size=grid, mode='bicubic', align_corners=False)  # (1, C, Nh', Nw')
-    return image.squeeze(0).permute(1, 2, 0).to(token.dtype)  # (Nh', Nw', C)
+    return image[0].permute(1, 2, 0).to(token.dtype)  # (Nh', Nw', C)
 
 
 class SeparableAttention(nn.Module):

@@ -65,7 +65,7 @@ def test_pipelines_keep_their_steps(pair: tuple[Config, Config]) -> None:
         # What differs is where the data is, sizes, and the loader itself.
         changed = {key for key in before if before[key] != after.get(key)}
         known = {'data_root', 'batch_size', 'num_workers', 'persistent_workers', 'pin_memory'}
-        sizes = {'scale', 'scales', 'crop_size', 'size'}
+        sizes = {'scale', 'scales', 'crop_size', 'size', 'ratio_range'}
         for key in changed:
             assert key[-1] in known or sizes & set(key), key
 

@@ -96,6 +96,9 @@ def test_values_that_can_be_meant(option: str, changed: Callable[..., Config]) -
         *((f'{key}=3', 'a group') for key in ('train_cfg', 'val_cfg', 'visualizer', 'randomness', 'default_hooks')),
         *((f'{key}=None', 'a group of settings') for key in ('env_cfg', 'env_cfg.mp_cfg', 'train_dataloader.dataset')),
         ('train_dataloader.dataset=data', 'with a type'),
+        *((f'train_dataloader.sampler={value}', 'DefaultSampler') for value in ('None', 'abc')),
+        ('val_dataloader.collate_fn.type=abc', 'pseudo_collate'),
+        ('model.data_preprocessor=None', 'with a type'),
         ('train_dataloader.dataset.type=None', 'the class that reads the data'),
         ('strategy=fsdp', 'a group of settings'),
         *((f'train_dataloader.batch_size={value}', 'from 1 on') for value in ('0', '-1', '1.5', 'abc', 'None', 'True')),
@@ -179,7 +182,7 @@ def test_places_that_may_agree(task: str, options: list[str], changed: Callable[
         (['init_cfg.checkpoint=weights.pth'], ['with a type', 'Pretrained']),
         (['init_cfg.type=Pretrained'], ['names no checkpoint']),
         (['init_cfg.type=Pretrained', 'init_cfg.checkpoint=nowhere.pth'], ["'nowhere.pth' does not exist"]),
-        (['init_cfg.type=mmengine.PretrainedInit', 'init_cfg.checkpoint=.'], ['folder']),
+        (['init_cfg.type=mmengine.model.PretrainedInit', 'init_cfg.checkpoint=.'], ['folder']),
     ],
 )
 def test_weights_to_start_from(options: list[str], words: list[str], changed: Callable[..., Config]) -> None:
@@ -207,6 +210,7 @@ MODEL = {'type': 'mmseg.EncoderDecoder', 'backbone': {'type': 'SepViT'}, 'decode
     [
         ({**HEAD, 'num_classes': 'abc'}, ['FPNHead cannot be built', 'TypeError']),
         ({**HEAD, 'num_classes': None}, ['FPNHead cannot be built', 'TypeError']),
+        ({**HEAD, 'num_classes': -1}, ['FPNHead cannot be built', 'negative dimension']),
         ({**HEAD, 'in_channels': 8}, ['FPNHead cannot be built', 'AssertionError', 'decode_head.py, line']),
         ({**HEAD, 'loss_decode': None}, ['FPNHead', 'loss_decode must be a dict']),
         ({**HEAD, 'type': None}, ['type=None']),

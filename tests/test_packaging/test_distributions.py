@@ -59,7 +59,7 @@ def test_sdist_holds_what_builds_the_wheel_and_nothing_else(sdist: Path) -> None
         held = {member.name.partition('/')[2] for member in archive if not member.isdir()}
     metadata = {name for name in held if name.startswith('mmsepvit.egg-info/')} | {'PKG-INFO', 'setup.cfg'}
     sources = {'setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE'}
-    extras = {f'requirements/{name}.in' for name in ('openmmlab', 'onedl', 'export', 'test')}
+    extras = {f'requirements/{name}.in' for name in ('openmmlab', 'onedl', 'export', 'test', 'web')}
     assert held - metadata == modules() | shipped() | sources | extras
 
 
@@ -80,7 +80,7 @@ def test_metadata(wheel: Path) -> None:
     assert metadata['Version'] == '0.1.0'
     assert metadata['Requires-Python'] == '>=3.9'
     assert metadata['License'] == 'Apache-2.0'
-    assert sorted(metadata.get_all('Provides-Extra')) == ['export', 'onedl', 'openmmlab', 'test']
+    assert sorted(metadata.get_all('Provides-Extra')) == ['export', 'onedl', 'openmmlab', 'test', 'web']
     requirements = [Requirement(text) for text in metadata.get_all('Requires-Dist')]
     # Either family's packages would overwrite the other's.
     assert {str(requirement) for requirement in requirements if requirement.marker is None} == {'torch', 'numpy'}
