@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from mmengine.config import DictAction
+from torch import distributed
 
 from ..configs.constructors import explain
 from ..errors import UserError, is_loss_of_a_process
@@ -144,4 +145,7 @@ def run_command(command: Callable[[list[str]], Any], argv: list[str] | None = No
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    if distributed.is_available() and distributed.is_initialized():
+        # Its threads must not outlive Python: C++ ends a process whose threads nobody has joined by SIGABRT.
+        distributed.destroy_process_group()
     return result if isinstance(result, int) else 0

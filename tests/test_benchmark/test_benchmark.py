@@ -134,7 +134,11 @@ def test_several_results_of_one_machine_make_one_table(tmp_path: Path, capsys: p
 @pytest.mark.filterwarnings('ignore')
 @pytest.mark.parametrize(
     ('engine', 'precision', 'least'),
-    [('onnxruntime', 'fp32', 0.99999), ('openvino', 'fp32', 0.99999), ('openvino', 'bf16', 0.99)],
+    [
+        ('onnxruntime', 'fp32', 0.99999),
+        pytest.param('openvino', 'fp32', 0.99999, marks=pytest.mark.slow),
+        pytest.param('openvino', 'bf16', 0.99, marks=pytest.mark.slow),
+    ],
 )
 def test_exported_files_beside_eager(engine: str, precision: str, least: float) -> None:
     setting = Setting((64, 40), 1, precision, 'inference', engine)

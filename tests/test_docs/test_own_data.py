@@ -90,6 +90,7 @@ def write_coco(folder: Path, count: int = 2) -> None:
         (folder / f'{split}.json').write_text(json.dumps(coco))
 
 
+@pytest.mark.slow
 def test_own_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     pytest.importorskip('mmdet')
     monkeypatch.chdir(tmp_path)

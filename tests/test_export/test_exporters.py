@@ -73,10 +73,10 @@ def test_operators_are_those_that_runtimes_have(kind: str, opset: int, tmp_path:
     assert set(parity.count(file)) <= parity.OPERATORS
 
 
-def test_nodes_of_lite(tmp_path: Path) -> None:
+@pytest.mark.parametrize(('dynamic', 'most'), [pytest.param('none', 900, marks=pytest.mark.slow), ('size', 1500)])
+def test_nodes_of_lite(dynamic: str, most: int, tmp_path: Path) -> None:
     model, file = SepViT('lite').eval(), tmp_path / 'model.onnx'
-    for dynamic, most in (('none', 900), ('size', 1500)):
-        write_onnx(model, torch.rand(2, 3, 224, 224), file, parity.names(model), dynamic)
-        nodes = parity.count(file)
-        assert sum(nodes.values()) <= most
-        assert set(nodes) <= parity.OPERATORS
+    write_onnx(model, torch.rand(2, 3, 224, 224), file, parity.names(model), dynamic)
+    nodes = parity.count(file)
+    assert sum(nodes.values()) <= most
+    assert set(nodes) <= parity.OPERATORS
