@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from long_runs import assert_equal, assert_same_run, load, run, run_process, with_hooks
+from small_runs import small_config
 
 from mmsepvit.checkpoints.start import latest_checkpoint
 
@@ -182,6 +183,27 @@ def test_validation_that_was_done_is_not_done_again(in_mini_root: Path, tmp_path
     assert 'mIoU:' not in max(tmp_path.glob('*/*.log'), key=lambda file: file.stat().st_mtime).read_text()
 
 
+def linear(end: int) -> dict:
+    return {'type': 'PolyLR', 'power': 1.0, 'eta_min': 0.0, 'begin': 0, 'end': end, 'by_epoch': False}
+
+
+def steps(*milestones: int) -> dict:
+    return {'type': 'MultiStepLR', 'milestones': list(milestones), 'gamma': 0.1, 'by_epoch': False}
+
+
+def warm_up(end: int) -> dict:
+    return {'type': 'LinearLR', 'start_factor': 0.1, 'begin': 0, 'end': end, 'by_epoch': False}
+
+
+CHANGES = {
+    'shorter': ([linear(12)], [linear(6)]),
+    'another class': ([linear(8)], [{'type': 'CosineAnnealingLR', 'T_max': 8, 'by_epoch': False}]),
+    'other milestones': ([steps(2, 7)], [steps(6)]),
+    'a warm-up more': ([linear(8)], [warm_up(5), linear(8)]),
+    'a warm-up less': ([warm_up(5), linear(8)], [linear(8)]),
+}
+
+
 class TestChangedSchedule:
     """What the config asks for counts, and the log says what differs."""
 
@@ -214,6 +236,27 @@ class TestChangedSchedule:
         group = load(tmp_path / 'iter_6.pth')['optimizer']['param_groups'][0]
         assert group['lr'] == pytest.approx(0.002 * (8 - 1 - 6) / 7)
         assert group['weight_decay'] == 0.3
+
+    @pytest.mark.parametrize(
+        'kind', [pytest.param(kind, marks=[pytest.mark.slow] * ('warm-up' not in kind)) for kind in CHANGES]
+    )
+    def test_another_schedule(self, kind: str, in_mini_root: Path, tmp_path: Path) -> None:
+        """From where the run goes on, its rates are those of a run that has had the new schedule from its start."""
+        configs = []
+        for name, schedulers in zip(('old', 'new'), CHANGES[kind]):
+            configs.append(tmp_path / name / 'seg.py')
+            configs[-1].parent.mkdir()
+            configs[-1].write_text(f'_base_ = {small_config("seg")!r}\nparam_scheduler = {schedulers!r}\n')
+        old, new = map(str, configs)
+        options = ['optim_wrapper.optimizer.lr=0.001', 'train_cfg.val_interval=9']
+        options += ['default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.max_keep_ckpts=9']
+        longer = [*options, 'train_cfg.max_iters=6']
+        run('seg', tmp_path / 'whole', options=longer, config=new)
+        run('seg', tmp_path / 'changed', options=[*options, 'train_cfg.max_iters=3'], config=old)
+        assert run('seg', tmp_path / 'changed', '--resume', options=longer, config=new) == 0
+        whole, changed = self.rates(tmp_path / 'whole'), self.rates(tmp_path / 'changed')
+        assert changed[3] != pytest.approx(whole[3])
+        assert [changed[i] for i in (4, 5, 6)] == pytest.approx([whole[i] for i in (4, 5, 6)])
 
 
 def test_other_parameter_groups_are_a_message(
