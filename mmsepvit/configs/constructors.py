@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from mmengine.model import BaseDataPreprocessor
 from torch.utils.data import DataLoader
 
 from ..errors import did_you_mean
@@ -26,6 +27,7 @@ _CALLERS: dict[str, Callable[[dict[str, Any]], tuple[Mapping[str, Any], Any]]] =
 # Functions that hand arguments on: those of a class, of mmengine's named singletons, of PyTorch around clip_grad_norm_.
 _PASS_ON = ('__init__', '__call__', 'get_instance', '_no_grad_wrapper')
 
+_STEPS = ('train_step', 'val_step', 'test_step')
 
 # What released code raises at a value that it was not made for, also deep inside the layers that it builds.
 _OF_VALUES = (
@@ -38,7 +40,8 @@ def explain(error: BaseException) -> str | None:
     """Finds out whether a config's arguments are to blame for an exception.
 
     Only what is certain counts: the exception arose in the very call of the class that the config names, while that
-    class's own code checked its arguments, or in nothing but installed code, which builds what it is told to.
+    class's own code checked its arguments, or in nothing but installed code, which builds what it is told to; or in the
+    call of the data preprocessor, whose arguments meet those of the pipeline in a batch.
 
     Args:
         error: The exception, with its traceback.
@@ -61,6 +64,22 @@ def explain(error: BaseException) -> str | None:
         if told is not None:
             return told
         # It was no group of settings, and the class around it handed that on.
+    return _refused_batch(error, frames)
+
+
+def _refused_batch(error: BaseException, frames: Sequence[tuple[FrameType, int]]) -> str | None:
+    """What a data preprocessor says of a batch: it takes its arguments as they come, and needs them then."""
+    for i, (frame, _) in enumerate(frames[1:], 1):
+        module, caller = frame.f_locals.get('self'), frames[i - 1][0].f_code.co_name
+        if not isinstance(module, BaseDataPreprocessor) or caller not in _STEPS or not isinstance(error, _OF_VALUES):
+            continue
+        if all(_is_installed(inner.f_code.co_filename) for inner, _ in frames[i:]):
+            last, line = frames[-1]
+            return (
+                f"{type(module).__name__} cannot take a batch as the config has both, its arguments and the pipeline's "
+                f'last steps: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}\n'
+                f'({last.f_code.co_filename}, line {line})'
+            )
     return None
 
 

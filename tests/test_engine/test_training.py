@@ -19,6 +19,7 @@ from mmengine.visualization import BaseVisBackend
 from PIL import Image
 from small_runs import LAST, TASKS, short_options, small_config
 
+from mmsepvit.cli.command import run_command
 from mmsepvit.cli.test import main as run_test
 from mmsepvit.cli.train import main as train
 from mmsepvit.cli.train import parse as parse_train
@@ -91,6 +92,26 @@ def test_a_pure_python_config(in_mini_root: Path, tmp_path: Path) -> None:
     assert written.model.decode_head.type == 'mmseg.models.decode_heads.fpn_head.FPNHead'
     arguments = [str(config), str(work_dir / 'iter_1.pth'), '--mini', '--tta', '--work-dir', str(tmp_path / 'test')]
     assert METRIC['seg'] in run_test([*arguments, '--cfg-options', *short_options('seg', training=False)])
+
+
+@pytest.mark.parametrize(
+    ('option', 'why'),
+    [
+        ('model.data_preprocessor.size=None', 'AssertionError: only one of size'),
+        ('model.data_preprocessor.size=abc', 'TypeError'),
+        ('train_dataloader.dataset.pipeline=[]', "KeyError: 'inputs'"),
+    ],
+)
+def test_what_a_batch_shows_of_the_config(
+    option: str, why: str, in_mini_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    options = [*short_options('seg'), option]
+    assert (
+        run_command(train, [small_config('seg'), '--mini', '--work-dir', str(tmp_path), '--cfg-options', *options]) == 2
+    )
+    message = capsys.readouterr().err.strip().splitlines()
+    assert message[-2].startswith('error: SegDataPreProcessor cannot take a batch')
+    assert why in message[-2]
 
 
 def test_mmcv_sync_bn_in_one_process(in_mini_root: Path, tmp_path: Path) -> None:
