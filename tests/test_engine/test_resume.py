@@ -195,12 +195,12 @@ def warm_up(end: int) -> dict:
     return {'type': 'LinearLR', 'start_factor': 0.1, 'begin': 0, 'end': end, 'by_epoch': False}
 
 
+# Schedulers before and after, and options that say what --mini would scale.
 CHANGES = {
-    'shorter': ([linear(12)], [linear(6)]),
-    'another class': ([linear(8)], [{'type': 'CosineAnnealingLR', 'T_max': 8, 'by_epoch': False}]),
-    'other milestones': ([steps(2, 7)], [steps(6)]),
-    'a warm-up more': ([linear(8)], [warm_up(5), linear(8)]),
-    'a warm-up less': ([warm_up(5), linear(8)], [linear(8)]),
+    'another class': ([linear(8)], [{'type': 'CosineAnnealingLR', 'T_max': 8, 'by_epoch': False}], []),
+    'other milestones': ([steps(2, 7)], [steps(6)], ['param_scheduler.0.milestones=[{}]']),
+    'a warm-up more': ([linear(8)], [warm_up(5), linear(8)], []),
+    'a warm-up less': ([warm_up(5), linear(8)], [linear(8)], []),
 }
 
 
@@ -242,17 +242,18 @@ class TestChangedSchedule:
     )
     def test_another_schedule(self, kind: str, in_mini_root: Path, tmp_path: Path) -> None:
         """From where the run goes on, its rates are those of a run that has had the new schedule from its start."""
-        configs = []
-        for name, schedulers in zip(('old', 'new'), CHANGES[kind]):
-            configs.append(tmp_path / name / 'seg.py')
-            configs[-1].parent.mkdir()
-            configs[-1].write_text(f'_base_ = {small_config("seg")!r}\nparam_scheduler = {schedulers!r}\n')
-        old, new = map(str, configs)
+        *changes, more = CHANGES[kind]
+        for name, schedulers in zip(('old', 'new'), changes):
+            (tmp_path / name).mkdir()
+            text = f'_base_ = {small_config("seg")!r}\nparam_scheduler = {schedulers!r}\n'
+            (tmp_path / name / 'seg.py').write_text(text)
+        old, new = (str(tmp_path / name / 'seg.py') for name in ('old', 'new'))
+        more_old, more_new = ([option.format(m) for option in more] for m in ('2,7', '6'))
         options = ['optim_wrapper.optimizer.lr=0.001', 'train_cfg.val_interval=9']
         options += ['default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.max_keep_ckpts=9']
-        longer = [*options, 'train_cfg.max_iters=6']
+        longer = [*options, *more_new, 'train_cfg.max_iters=6']
         run('seg', tmp_path / 'whole', options=longer, config=new)
-        run('seg', tmp_path / 'changed', options=[*options, 'train_cfg.max_iters=3'], config=old)
+        run('seg', tmp_path / 'changed', options=[*options, *more_old, 'train_cfg.max_iters=3'], config=old)
         assert run('seg', tmp_path / 'changed', '--resume', options=longer, config=new) == 0
         whole, changed = self.rates(tmp_path / 'whole'), self.rates(tmp_path / 'changed')
         assert changed[3] != pytest.approx(whole[3])
