@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
@@ -157,6 +158,22 @@ def replace_sync_bn(model: Any) -> int:
     for node in found:
         node['type'] = 'BN'
     return len(found)
+
+
+def model_settings(config: Mapping[str, Any]) -> Any:
+    """A copy of the model's config from which it can be built alone, in one process.
+
+    mmengine's Runner adds the data preprocessor that stands beside the model, and turns SyncBN into BN, of which mmcv's
+    needs a process group.
+
+    Args:
+        config: The whole config.
+    """
+    wanted = copy.deepcopy(config['model'])  # constructors take things out of it
+    replace_sync_bn(wanted)
+    if config.get('data_preprocessor') is not None:
+        wanted.setdefault('data_preprocessor', copy.deepcopy(config['data_preprocessor']))
+    return wanted
 
 
 def limit_regions(model: Any, most: int) -> None:

@@ -9,6 +9,7 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 
 import mmsepvit
+from mmsepvit.config_tree import model_settings
 from mmsepvit.configs.load import load_config
 from mmsepvit.configs.mini import apply_mini
 
@@ -19,11 +20,8 @@ def random_run(name: str, folder: Path) -> tuple[str, str]:
     pytest.importorskip(config.default_scope)
     apply_mini(config)
     init_default_scope(config.default_scope)
-    settings = dict(config.model)
-    if 'data_preprocessor' in config:
-        settings['data_preprocessor'] = config.data_preprocessor
     torch.manual_seed(0)
-    model = MODELS.build(settings)
+    model = MODELS.build(model_settings(config))
     for parameter in model.parameters():  # else zero biases and small weights answer the same to all images
         parameter.data += 0.1 * torch.randn_like(parameter)
     paths = str(folder / f'{name}.py'), str(folder / f'{name}.pth')

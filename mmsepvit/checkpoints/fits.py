@@ -14,7 +14,7 @@ from mmengine.model import PretrainedInit
 from mmengine.registry import MODELS, WEIGHT_INITIALIZERS, DefaultScope
 from torch import nn
 
-from ..config_tree import as_list, builds, named_nodes, replace_sync_bn
+from ..config_tree import as_list, builds, model_settings, named_nodes
 from ..errors import UserError
 from ..models import SepViT
 from ..models.pretrained import (
@@ -139,10 +139,7 @@ def _parameters(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 def _empty_model(config: Config) -> nn.Module:
     """The model of a config for its names and shapes, without memory for its parameters where it can be built so."""
-    wanted = copy.deepcopy(config.model)  # constructors take things out of it
-    replace_sync_bn(wanted)  # mmcv's needs a process group
-    if config.get('data_preprocessor') is not None:  # which mmengine's Runner adds
-        wanted.setdefault('data_preprocessor', copy.deepcopy(config.data_preprocessor))
+    wanted = model_settings(config)
     with DefaultScope.overwrite_default_scope(config.default_scope), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # the run builds it again and has them; a message of ours shall stand alone
         try:

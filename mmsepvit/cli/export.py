@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import copy
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 
 from ..checkpoints.fits import check_fits
 from ..checkpoints.read import read_checkpoint, reading_safely
-from ..config_tree import replace_sync_bn
+from ..config_tree import model_settings
 from ..configs.preflight import check_parts, check_work_dir
 from ..errors import UserError
 from ..evaluation.flops import DEFAULT_SHAPES
@@ -149,11 +148,8 @@ def _check_arguments(args: argparse.Namespace) -> None:
 
 
 def _model(config: Config, path: str) -> nn.Module:
-    wanted = copy.deepcopy(config.model)
-    replace_sync_bn(wanted)
+    wanted = model_settings(config)
     wanted.pop('init_cfg', None)
-    if config.get('data_preprocessor') is not None:  # which mmengine's Runner adds
-        wanted.setdefault('data_preprocessor', copy.deepcopy(config.data_preprocessor))
     with DefaultScope.overwrite_default_scope(config.default_scope):
         model = MODELS.build(wanted)
     load_state_dict(model, read_checkpoint(path)['state_dict'])

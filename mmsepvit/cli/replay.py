@@ -11,7 +11,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from ..checkpoints.read import read_file
-from ..config_tree import replace_sync_bn
+from ..config_tree import model_settings
 from ..configs.load import apply_options, load_config
 from ..engine.non_finite import image_files
 from ..engine.randomness import seed_step
@@ -41,9 +41,7 @@ def main(argv: list[str]) -> None:
     for note in apply_options(config, args.cfg_options):
         print(note)
     with DefaultScope.overwrite_default_scope(config.default_scope):
-        replace_sync_bn(config.model)
-        config.model.setdefault('data_preprocessor', config.get('data_preprocessor'))
-        model = MODELS.build(config.model)
+        model = MODELS.build(model_settings(config))
         wrapper = build_optim_wrapper(model, config.optim_wrapper)
     try:
         model.load_state_dict(kept['state_dict'])

@@ -27,6 +27,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import mmsepvit
+from mmsepvit.config_tree import model_settings
 from mmsepvit.configs.load import load_config
 from mmsepvit.configs.mini import MINI_ROOT, apply_mini, make_mini_data
 
@@ -86,11 +87,8 @@ def write_model(kind: Kind, folder: Path) -> tuple[str, str]:
     """Writes the config and random weights; returns their paths."""
     config = model_config(kind)
     init_default_scope(config.default_scope)
-    settings = dict(config.model)
-    if 'data_preprocessor' in config:
-        settings['data_preprocessor'] = config.data_preprocessor
     torch.manual_seed(0)
-    model = MODELS.build(settings)
+    model = MODELS.build(model_settings(config))
     for name, module in model.named_modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)) and not name.startswith('backbone'):
             # Activations keep their size: of smaller weights no score would be found, of larger ones rounding grows.
