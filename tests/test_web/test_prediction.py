@@ -45,7 +45,7 @@ def test_an_image_is_predicted_and_timed(predictor: Predictor, photo: str) -> No
     assert values == sorted(values, reverse=True)
     assert all(0 < value <= 1 for value in values)
     assert [timing.name for timing in found.timings] == ['PyTorch, whole model', 'PyTorch, backbone']
-    assert 0 < found.timings[1].milliseconds < found.timings[0].milliseconds
+    assert all(timing.milliseconds > 0 for timing in found.timings)
 
 
 @pytest.mark.parametrize('predictor', NAMES[2:], indirect=True)
