@@ -114,8 +114,8 @@ def check_pretrained(config: Config) -> list[str]:
         state = _parameters(read_checkpoint(file))
         prefix = f'{prefix.rstrip(".")}.' if prefix else ''
         weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
-        with torch.device('meta'):
-            backbone = SepViT(**{k: value for k, value in node.items() if k not in ('type', 'init_cfg')})
+        with DefaultScope.overwrite_default_scope(scope), torch.device('meta'):
+            backbone = MODELS.build({**node, 'init_cfg': None})  # the registry's call: what it refuses is told in a line
         try:
             check_transfer(backbone, weights or state)
         except ValueError as error:

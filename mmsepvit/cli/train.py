@@ -16,7 +16,7 @@ from ..configs.agreement import check_agreement
 from ..configs.preflight import check_parts
 from ..engine.checkpointing import checkpoint_activations, prefer_with_cp
 from ..engine.precision import DTYPES, set_precision
-from ..engine.starting import random_start
+from ..engine.starting import check_channels, random_start
 from ..engine.stopping import TrainingStopped
 from ..errors import UserError
 from .command import Parser, launched_rank
@@ -114,6 +114,7 @@ def _train(args: argparse.Namespace) -> None:
     look_for_data(config, args.mini, ('train', 'val') if config.get('val_cfg') else ('train',))
     runner = build(config, notes + start.notes, start)
     if isinstance(runner.model, Module):  # a strategy builds it later, and checkpoints its activations itself
+        check_channels(runner.model)
         checkpoint_activations(runner)
         warning = random_start(runner.model, config)
         if warning:

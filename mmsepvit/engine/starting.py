@@ -1,4 +1,4 @@
-"""Says loudly that a detector or segmentor is about to be trained from random weights."""
+"""What is looked at when a model is built and before it is trained: layers of no channels, and random weights."""
 
 from __future__ import annotations
 
@@ -6,12 +6,32 @@ from mmengine.config import Config
 from mmengine.model import PretrainedInit, is_model_wrapper
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
 from ..config_tree import as_list, builds
+from ..errors import UserError
 from ..models import FeatureDistillation, SepViT
 
 _CLASSIFIERS = 'mmpretrain'
 """Scope of what weights come from. Every other scope's models are there to start from some."""
+
+
+def check_channels(model: nn.Module) -> None:
+    """Looks for layers of no channels, which PyTorch builds with a warning and cannot run.
+
+    Args:
+        model: The model, as the runner built it.
+
+    Raises:
+        UserError: One has a parameter without values, of a width of 0 in the config.
+    """
+    for name, parameter in model.named_parameters():
+        if not isinstance(parameter, UninitializedParameter) and parameter.numel() == 0:
+            path, _, _ = name.rpartition('.')
+            raise UserError(
+                f'model.{path} in the config comes to a layer of no channels: its weight is of the shape '
+                f'{tuple(parameter.shape)}.\nGive the width that the config says there, such as channels, 1 or more.'
+            )
 
 
 def random_start(model: nn.Module, config: Config) -> str | None:

@@ -8,7 +8,8 @@ from mmengine.model import BaseModule, PretrainedInit
 from torch import nn
 
 from mmsepvit import FeatureDistillation, SepViT
-from mmsepvit.engine.starting import random_start
+from mmsepvit.engine.starting import check_channels, random_start
+from mmsepvit.errors import UserError
 
 FILE = {'type': 'Pretrained', 'checkpoint': 'weights.pth'}
 NORMAL = {'type': 'Normal', 'layer': 'Conv2d'}
@@ -48,3 +49,12 @@ def test_other_initialisation_is_random_too() -> None:
 )
 def test_otherwise_nothing_is_said(model: nn.Module, changes: dict) -> None:
     assert random_start(model, Config({'default_scope': 'mmseg', **changes})) is None
+
+
+@pytest.mark.parametrize('channels', [(3, 0), (0, 3)])
+def test_layers_of_no_channels_are_refused(channels: tuple[int, int]) -> None:
+    model = nn.Sequential(nn.LazyConv2d(2, 1), nn.Conv2d(3, 3, 1))
+    check_channels(model)
+    model.append(nn.Conv2d(*channels, 1))
+    with pytest.raises(UserError, match=r'model\.2 in the config comes to a layer of no channels'):
+        check_channels(model)

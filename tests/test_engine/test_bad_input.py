@@ -19,6 +19,7 @@ from mmsepvit.cli.train import main as train
 
 ROOT = Path(__file__).parents[2]
 UPERNET = str(ROOT / 'configs' / 'upernet_sepvit_t_ade20k.py')
+LITE = str(ROOT / 'configs' / 'upernet_sepvit_lite_ade20k.py')
 SMALL = str(Path(__file__).parent / 'configs' / 'seg.py')
 
 
@@ -95,6 +96,14 @@ def test_misspelt_argument(refused: Callable[..., str]) -> None:
     noted, error = message.splitlines()
     assert noted.startswith("--cfg-options model.backbone.drop_path_rat: 'model.backbone' had no key 'drop_path_rat'")
     assert error.startswith("error: SepViT takes no argument 'drop_path_rat'. Did you mean drop_path_rate")
+
+
+@pytest.mark.parametrize(
+    ('option', 'words'),
+    [('embed_dims=0', "error: SepViT takes no argument 'embed_dims'"), ('arch=huge', 'error: SepViT cannot be built')],
+)
+def test_arguments_are_told_before_weights_are_compared(refused: Callable[..., str], option: str, words: str) -> None:
+    assert words in refused(train, LITE, '--mini', '--cfg-options', f'model.backbone.{option}')
 
 
 @pytest.mark.parametrize('options', [['model.pretrained=x.pth'], ['model.backbone.pretrained=x.pth']])
