@@ -115,7 +115,8 @@ def check_pretrained(config: Config) -> list[str]:
         prefix = f'{prefix.rstrip(".")}.' if prefix else ''
         weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
         with DefaultScope.overwrite_default_scope(scope), torch.device('meta'):
-            backbone = MODELS.build({**node, 'init_cfg': None})  # the registry's call: what it refuses is told in a line
+            # By the registry, so that arguments it refuses are told in a line.
+            backbone = MODELS.build({**node, 'init_cfg': None})
         try:
             check_transfer(backbone, weights or state)
         except ValueError as error:
