@@ -14,7 +14,8 @@ import importlib.util
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class Kind:
         static: What stands for '*' in the static case.
         images: Where the mini data has images for it.
         resnet: Whether its backbone is a ResNet-18 instead, to tell SepViT's part from the head's.
+        options: What else of its config is set, to tell mmdeploy's approximations apart.
     """
 
     config: str
@@ -52,16 +54,36 @@ class Kind:
     static: str = 'static'
     images: str = 'ade/ADEChallengeData2016/images/validation'
     resnet: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 SEG, COCO = 'mmseg/segmentation_onnxruntime_*', 'coco/val2017'
+UPERNET = partial(Kind, 'upernet_sepvit_lite_ade20k', SEG, 'static-512x512')
+FPN = partial(Kind, 'fpn_sepvit_t_ade20k', SEG, 'static-512x512')
+MASK_RCNN = partial(Kind, 'mask_rcnn_sepvit_lite_1x_coco', 'mmdet/instance-seg/instance-seg_onnxruntime_*', images=COCO)
+RETINANET = partial(Kind, 'retinanet_sepvit_t_1x_coco', 'mmdet/detection/detection_onnxruntime_*', images=COCO)
+# What mmdeploy does otherwise than mmdet around the network, whatever the backbone: docs/deploy.md lists it. With these
+# settings, and `_widen_regions`, both compute the same.
+ALIKE_IN_ONE_STAGE = {'model.data_preprocessor.pad_size_divisor': 1, 'model.test_cfg.nms_pre': 100_000}
+ALIKE_IN_TWO_STAGES = {
+    'model.data_preprocessor.pad_size_divisor': 1,
+    'model.test_cfg.rpn.nms.class_agnostic': True,
+    'model.test_cfg.rpn.score_thr': 0.0,
+    'model.test_cfg.rpn.min_bbox_size': -1,
+    'model.roi_head.bbox_head.reg_class_agnostic': True,
+    'model.test_cfg.rcnn.score_thr': 0.02,  # else fewer than a hundred boxes
+}
 KINDS = {
-    'UperNet': Kind('upernet_sepvit_lite_ade20k', SEG, 'static-512x512'),
-    'UperNet, ResNet-18': Kind('upernet_sepvit_lite_ade20k', SEG, 'static-512x512', resnet=True),
-    'Semantic FPN': Kind('fpn_sepvit_t_ade20k', SEG, 'static-512x512'),
-    'Semantic FPN, ResNet-18': Kind('fpn_sepvit_t_ade20k', SEG, 'static-512x512', resnet=True),
-    'Mask R-CNN': Kind('mask_rcnn_sepvit_lite_1x_coco', 'mmdet/instance-seg/instance-seg_onnxruntime_*', images=COCO),
-    'RetinaNet': Kind('retinanet_sepvit_t_1x_coco', 'mmdet/detection/detection_onnxruntime_*', images=COCO),
+    'UperNet': UPERNET(),
+    'UperNet, ResNet-18': UPERNET(resnet=True),
+    'Semantic FPN': FPN(),
+    'Semantic FPN, ResNet-18': FPN(resnet=True),
+    'Mask R-CNN': MASK_RCNN(),
+    'Mask R-CNN, ResNet-18': MASK_RCNN(resnet=True),
+    'Mask R-CNN, computed alike': MASK_RCNN(options=ALIKE_IN_TWO_STAGES),
+    'RetinaNet': RETINANET(),
+    'RetinaNet, ResNet-18': RETINANET(resnet=True),
+    'RetinaNet, computed alike': RETINANET(options=ALIKE_IN_ONE_STAGE),
     'classifier': Kind('sepvit_lite_imagenet', 'mmpretrain/classification_onnxruntime_*'),
 }
 
@@ -80,6 +102,7 @@ def model_config(kind: Kind) -> Config:
         else:
             config.model.decode_head.in_channels = [64, 128, 256, 512]
             config.model.auxiliary_head.in_channels = 256
+    config.merge_from_dict(kind.options)
     return config
 
 
@@ -113,7 +136,23 @@ def images_of(kind: Kind, mode: str) -> list[str]:
     return [str(file) for file in (same[:3] if mode == 'static' else same[:1] + other[:2])]
 
 
-def predictions(deploy: str, model: str, files: list[str], images: list[str], pytorch: bool) -> list[Any]:
+def _widen_regions(network: nn.Module) -> None:
+    """Has regions be a pixel of their map wide and high at least, as RoiAlign of ONNX has them at opset 11."""
+    from mmcv.ops import RoIAlign
+
+    def widened(layer: nn.Module, args: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        maps, regions = args
+        corners = torch.maximum(regions[:, 3:], regions[:, 1:3] + 1 / layer.spatial_scale)
+        return maps, torch.cat([regions[:, :3], corners], 1)
+
+    for module in network.modules():
+        if isinstance(module, RoIAlign):
+            module.register_forward_pre_hook(widened)
+
+
+def predictions(
+    deploy: str, model: str, files: list[str], images: list[str], pytorch: bool, alike: bool = False
+) -> list[Any]:
     """What mmdeploy's task processor predicts for the images, by PyTorch's checkpoint or by the exported files."""
     from mmdeploy.apis.utils import build_task_processor
     from mmdeploy.utils import get_input_shape, load_config
@@ -122,6 +161,8 @@ def predictions(deploy: str, model: str, files: list[str], images: list[str], py
     processor = build_task_processor(config, deploy_config, 'cpu')
     if pytorch:
         network = processor.build_pytorch_model(files[0])
+        if alike:
+            _widen_regions(network)
     else:
         network = processor.build_backend_model(files, data_preprocessor_updater=processor.update_data_preprocessor)
     found = []
@@ -141,7 +182,10 @@ def compare_classes(wanted: Any, found: Any) -> float:
 
 
 def compare_boxes(wanted: Any, found: Any) -> tuple[int, int, float]:
-    """(boxes that both have, boxes of PyTorch, share of pixels at which the masks of those agree)."""
+    """(boxes that both have, boxes of PyTorch, share of pixels at which the masks of those agree).
+
+    Masks of boxes below a pixel's width or height are left out: each resizes them to what it likes.
+    """
     wanted, found = wanted.pred_instances, found.pred_instances
     both, agreed, pixels, free = 0, 0.0, 0, set(range(len(found)))
     for one in range(len(wanted)):
@@ -155,7 +199,8 @@ def compare_boxes(wanted: Any, found: Any) -> tuple[int, int, float]:
         if near:
             both += 1
             free.remove(near[0])
-            if 'masks' in wanted:
+            left, top, right, bottom = wanted.bboxes[one].tolist()
+            if 'masks' in wanted and min(right - left, bottom - top) >= 1:
                 same = wanted.masks[one].bool() == torch.as_tensor(found.masks[near[0]]).bool()
                 agreed, pixels = agreed + same.sum().item(), pixels + same.numel()
     return both, len(wanted), agreed / pixels if pixels else float('nan')
@@ -186,7 +231,7 @@ def run(mmdeploy: Path, name: str, mode: str, out: Path, environment: dict[str, 
         )
     if done.returncode or not (folder / 'end2end.onnx').is_file():
         return f'deploy.py failed, see {folder / "deploy.log"}'
-    wanted = predictions(deploy, model, [checkpoint], images, pytorch=True)
+    wanted = predictions(deploy, model, [checkpoint], images, pytorch=True, alike=bool(kind.options))
     found = predictions(deploy, model, [str(folder / 'end2end.onnx')], images, pytorch=False)
     return told(kind, wanted, found)
 
