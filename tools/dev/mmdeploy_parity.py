@@ -14,7 +14,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Kind:
         static: What stands for '*' in the static case.
         images: Where the mini data has images for it.
         resnet: Whether its backbone is a ResNet-18 instead, to tell SepViT's part from the head's.
-        options: What else of its config is set, to tell mmdeploy's approximations apart.
+        alike: What of its config is set to have mmdeploy and PyTorch compute alike around the network; None: nothing.
     """
 
     config: str
@@ -54,7 +54,7 @@ class Kind:
     static: str = 'static'
     images: str = 'ade/ADEChallengeData2016/images/validation'
     resnet: bool = False
-    options: dict[str, Any] = field(default_factory=dict)
+    alike: dict[str, Any] | None = None
 
 
 SEG, COCO = 'mmseg/segmentation_onnxruntime_*', 'coco/val2017'
@@ -62,8 +62,9 @@ UPERNET = partial(Kind, 'upernet_sepvit_lite_ade20k', SEG, 'static-512x512')
 FPN = partial(Kind, 'fpn_sepvit_t_ade20k', SEG, 'static-512x512')
 MASK_RCNN = partial(Kind, 'mask_rcnn_sepvit_lite_1x_coco', 'mmdet/instance-seg/instance-seg_onnxruntime_*', images=COCO)
 RETINANET = partial(Kind, 'retinanet_sepvit_t_1x_coco', 'mmdet/detection/detection_onnxruntime_*', images=COCO)
-# What mmdeploy does otherwise than mmdet around the network, whatever the backbone: docs/deploy.md lists it. With these
-# settings, and `_widen_regions`, both compute the same.
+# What mmdeploy does otherwise than the packages around the network, whatever the backbone: docs/deploy.md lists it.
+# With these settings, `_widen_regions`, and images that need no resizing, both compute the same.
+POOLING_THAT_DIVIDES = {'model.decode_head.pool_scales': (1, 2, 2, 4)}
 ALIKE_IN_ONE_STAGE = {'model.data_preprocessor.pad_size_divisor': 1, 'model.test_cfg.nms_pre': 100_000}
 ALIKE_IN_TWO_STAGES = {
     'model.data_preprocessor.pad_size_divisor': 1,
@@ -76,25 +77,26 @@ ALIKE_IN_TWO_STAGES = {
 KINDS = {
     'UperNet': UPERNET(),
     'UperNet, ResNet-18': UPERNET(resnet=True),
-    # Of the static 512x512, whose last map is 16x16: poolings that divide it, of which mmdeploy's form is exact.
-    'UperNet, pooling that divides': UPERNET(options={'model.decode_head.pool_scales': (1, 2, 4, 8)}),
+    'UperNet, computed alike': UPERNET(alike=POOLING_THAT_DIVIDES),
     'Semantic FPN': FPN(),
     'Semantic FPN, ResNet-18': FPN(resnet=True),
+    'Semantic FPN, computed alike': FPN(alike={}),
     'Mask R-CNN': MASK_RCNN(),
     'Mask R-CNN, ResNet-18': MASK_RCNN(resnet=True),
-    'Mask R-CNN, computed alike': MASK_RCNN(options=ALIKE_IN_TWO_STAGES),
+    'Mask R-CNN, computed alike': MASK_RCNN(alike=ALIKE_IN_TWO_STAGES),
     'RetinaNet': RETINANET(),
     'RetinaNet, ResNet-18': RETINANET(resnet=True),
-    'RetinaNet, computed alike': RETINANET(options=ALIKE_IN_ONE_STAGE),
+    'RetinaNet, computed alike': RETINANET(alike=ALIKE_IN_ONE_STAGE),
     'classifier': Kind('sepvit_lite_imagenet', 'mmpretrain/classification_onnxruntime_*'),
 }
 
 
 def model_config(kind: Kind) -> Config:
     config = load_config(mmsepvit.config(kind.config))
+    is_segmentor = config.default_scope == 'mmseg'
     if config.default_scope == 'mmdet':
         apply_mini(config)
-    elif config.default_scope == 'mmseg':
+    elif is_segmentor:
         resize = next(transform for transform in config.test_pipeline if transform['type'] == 'Resize')
         resize.scale = (4 * _SEGMENTED, _SEGMENTED)
     if kind.resnet:
@@ -104,7 +106,9 @@ def model_config(kind: Kind) -> Config:
         else:
             config.model.decode_head.in_channels = [64, 128, 256, 512]
             config.model.auxiliary_head.in_channels = 256
-    config.merge_from_dict(kind.options)
+    if kind.alike is not None:
+        config.merge_from_dict(kind.alike)
+        config.test_pipeline = [step for step in config.test_pipeline if step['type'] != 'Resize' or not is_segmentor]
     return config
 
 
@@ -129,13 +133,24 @@ def write_model(kind: Kind, folder: Path) -> tuple[str, str]:
     return paths
 
 
-def images_of(kind: Kind, mode: str) -> list[str]:
+def images_of(kind: Kind, mode: str, folder: Path) -> list[str]:
     """Three images, the first to trace with; of one size in the static case, else of several."""
+    if kind.alike is not None and kind.deploy == SEG:
+        return _unresized(kind, mode, folder)
     files = sorted((Path(make_mini_data(ROOT / MINI_ROOT)) / kind.images).glob('*.jpg'))
     sizes = [Image.open(file).size for file in files]
     same = [file for file, size in zip(files, sizes) if (size == sizes[0])]
     other = [file for file, size in zip(files, sizes) if (size != sizes[0])]
     return [str(file) for file in (same[:3] if mode == 'static' else same[:1] + other[:2])]
+
+
+def _unresized(kind: Kind, mode: str, folder: Path) -> list[str]:
+    """Images of the very size that the network is given, and maps that the poolings divide."""
+    files = sorted((Path(make_mini_data(ROOT / MINI_ROOT)) / kind.images).glob('*.jpg'))
+    sizes = [(512, 512)] * 3 if mode == 'static' else [(256, 256), (384, 256), (256, 512)]
+    for file, size in zip(files, sizes):
+        Image.open(file).resize(size).save(folder / file.with_suffix('.png').name)
+    return [str(folder / file.with_suffix('.png').name) for file, _ in zip(files, sizes)]
 
 
 def _widen_regions(network: nn.Module) -> None:
@@ -225,7 +240,7 @@ def run(mmdeploy: Path, name: str, mode: str, out: Path, tool: str, environment:
     deploy = str(mmdeploy / 'configs' / f'{kind.deploy.replace("*", mode if mode == "dynamic" else kind.static)}.py')
     folder = out / f'{name.replace(", ", "-").replace(" ", "-").lower()}-{mode}'
     model, checkpoint = write_model(kind, folder)
-    images = images_of(kind, mode)
+    images = images_of(kind, mode, folder)
     command = [sys.executable, str(mmdeploy / f'tools/{tool}.py'), deploy, model, checkpoint, images[0]]
     with (folder / f'{tool}.log').open('w') as log:
         done = subprocess.run(
@@ -233,7 +248,7 @@ def run(mmdeploy: Path, name: str, mode: str, out: Path, tool: str, environment:
         )
     if done.returncode or not (folder / 'end2end.onnx').is_file():
         return f'{tool}.py failed, see {folder / tool}.log'
-    wanted = predictions(deploy, model, [checkpoint], images, pytorch=True, alike=bool(kind.options))
+    wanted = predictions(deploy, model, [checkpoint], images, pytorch=True, alike=kind.alike is not None)
     found = predictions(deploy, model, [str(folder / 'end2end.onnx')], images, pytorch=False)
     return told(kind, wanted, found)
 
