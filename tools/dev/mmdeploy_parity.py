@@ -76,16 +76,14 @@ ALIKE_IN_TWO_STAGES = {
 }
 KINDS = {
     'UperNet': UPERNET(),
-    'UperNet, ResNet-18': UPERNET(resnet=True),
     'UperNet, computed alike': UPERNET(alike=POOLING_THAT_DIVIDES),
+    'UperNet, ResNet-18, computed alike': UPERNET(resnet=True, alike=POOLING_THAT_DIVIDES),
     'Semantic FPN': FPN(),
-    'Semantic FPN, ResNet-18': FPN(resnet=True),
     'Semantic FPN, computed alike': FPN(alike={}),
+    'Semantic FPN, ResNet-18, computed alike': FPN(resnet=True, alike={}),
     'Mask R-CNN': MASK_RCNN(),
-    'Mask R-CNN, ResNet-18': MASK_RCNN(resnet=True),
     'Mask R-CNN, computed alike': MASK_RCNN(alike=ALIKE_IN_TWO_STAGES),
     'RetinaNet': RETINANET(),
-    'RetinaNet, ResNet-18': RETINANET(resnet=True),
     'RetinaNet, computed alike': RETINANET(alike=ALIKE_IN_ONE_STAGE),
     'classifier': Kind('sepvit_lite_imagenet', 'mmpretrain/classification_onnxruntime_*'),
 }
