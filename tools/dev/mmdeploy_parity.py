@@ -65,7 +65,11 @@ RETINANET = partial(Kind, 'retinanet_sepvit_t_1x_coco', 'mmdet/detection/detecti
 # What mmdeploy does otherwise than the packages around the network, whatever the backbone: docs/deploy.md lists it.
 # With these settings, `_widen_regions`, and images that need no resizing, both compute the same.
 POOLING_THAT_DIVIDES = {'model.decode_head.pool_scales': (1, 2, 2, 4)}
-ALIKE_IN_ONE_STAGE = {'model.data_preprocessor.pad_size_divisor': 1, 'model.test_cfg.nms_pre': 100_000}
+ALIKE_IN_ONE_STAGE = {
+    'model.data_preprocessor.pad_size_divisor': 1,
+    'model.test_cfg.nms_pre': 100_000,
+    'model.test_cfg.min_bbox_size': -1,
+}
 ALIKE_IN_TWO_STAGES = {
     'model.data_preprocessor.pad_size_divisor': 1,
     'model.test_cfg.rpn.nms.class_agnostic': True,
