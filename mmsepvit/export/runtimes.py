@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..errors import UserError
 from .networks import Run
 from .packages import needed
 
@@ -25,7 +26,8 @@ def open_file(file: Path, backend: str, precision: str = 'fp32', threads: int | 
         A function of images (B, C, H, W).
 
     Raises:
-        UserError: The runtime is not installed.
+        UserError: The runtime is not installed, or ONNX Runtime cannot read the file. The function raises it where an
+            ONNX file is bound to another size.
     """
     threads = threads or torch.get_num_threads()
     if backend == 'onnxruntime':
@@ -34,11 +36,25 @@ def open_file(file: Path, backend: str, precision: str = 'fp32', threads: int | 
 
 
 def _onnxruntime(file: Path, threads: int) -> Run:
-    onnxruntime = needed('onnxruntime', '--backend onnxruntime')
+    onnxruntime = needed('onnxruntime', 'an ONNX file')
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(file), options, ['CPUExecutionProvider'])
-    return lambda images: session.run(None, {'images': images})
+    try:
+        session = onnxruntime.InferenceSession(str(file), options, ['CPUExecutionProvider'])
+        (taken,) = session.get_inputs()
+    except Exception as error:  # of no common class
+        raise UserError(f"ONNX Runtime cannot read '{file}': {str(error).splitlines()[0]}") from None
+
+    def run(images: np.ndarray) -> list[np.ndarray]:
+        wanted = tuple(side if isinstance(side, int) else found for side, found in zip(taken.shape, images.shape))
+        if wanted != images.shape:
+            raise UserError(
+                f'The exported file takes images of the shape {wanted} alone, and this one comes to it as '
+                f'{images.shape}: export with --dynamic size.'
+            )
+        return session.run(None, {taken.name: images})
+
+    return run
 
 
 def _openvino(file: Path, precision: str, threads: int) -> Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -16,9 +17,9 @@ from torch import Tensor, nn
 
 from ..datasets.images import normalised, read_image
 from ..errors import UserError
+from ..export.runtimes import open_file
 from ..models import SepViT
 from ..visualize import BlockAttention, window_attention
-from .exported import ExportedFile
 
 _CLASSES = 8  # that are named
 _LEAST_SCORE = 0.3  # of a detected object that is named, as mmdet draws them
@@ -82,7 +83,7 @@ class Predictor:
         self._predict = _CLIENTS[scope](config, checkpoint, device)
         self.model: nn.Module = self._predict.model.eval()
         self.backbone = _only_backbone(self.model)
-        self.exported = None if exported is None else ExportedFile(exported)
+        self.exported = None if exported is None else open_file(Path(exported), 'onnxruntime')
         self.heads = {
             f'stages.{i}.blocks.{j}': block.attn.num_heads
             for i, stage in enumerate(self.backbone.stages)
@@ -122,10 +123,10 @@ class Predictor:
         exported = self.exported
         if exported is not None:
             values = images.cpu().numpy()
-            found = exported(values)
+            found = list(exported(values))
             difference = _difference([one.cpu().numpy() for one in self.backbone(images)], found)
             what = 'backbone' if difference is not None else 'whole model'
-            runs[f'{exported.name}, {what}'] = lambda: exported(values)
+            runs[f'ONNX Runtime, {what}'] = lambda: exported(values)
         seconds: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(_ROUNDS):
             for name, run in runs.items():

@@ -29,7 +29,7 @@ KINDS: dict[str, dict] = {
     'learnable': dict(window_token='learnable'),
     'classifier': dict(window_token='learnable', out_indices=(3,), single_window_psa=False),
 }
-TRACED_AT = ((224, 224), (97, 131))
+TRACED = {'224x224': (224, 224), '97x131': (97, 131)}
 SIZES = ((1, 1), (7, 5), (33, 33), (97, 131), (200, 330), (224, 224), (225, 449), (512, 512))
 BATCHES = (1, 3)
 LEAST = 33
@@ -182,6 +182,9 @@ def main() -> None:
     parser.add_argument('--arch', default='lite')
     parser.add_argument('--kinds', nargs='+', choices=KINDS, default=list(KINDS))
     parser.add_argument('--exporters', nargs='+', choices=EXPORTERS, default=list(EXPORTERS))
+    parser.add_argument(
+        '--traced-at', nargs='+', choices=TRACED, default=list(TRACED), help=f'of {", ".join(TRACED)} (default: all)'
+    )
     parser.add_argument('--nodes', action='store_true', help='count the nodes of the ONNX files instead')
     args = parser.parse_args()
     warnings.simplefilter('ignore')
@@ -191,10 +194,11 @@ def main() -> None:
         return
     print(f'torch {torch.__version__}, {args.arch}\n')
     print('| exporter | tokens | traced at | compared | largest difference |\n| --- | --- | --- | --- | --- |')
-    for exporter, kind, size in itertools.product(args.exporters, args.kinds, TRACED_AT):
+    for exporter, kind, traced in itertools.product(args.exporters, args.kinds, args.traced_at):
+        size = TRACED[traced]
         model = make(kind, args.arch)
         sizes = sizes_of(exporter)
-        row = f'| {exporter} | {kind} | {size[0]}x{size[1]} | {len(sizes) * len(BATCHES)}'
+        row = f'| {exporter} | {kind} | {traced} | {len(sizes) * len(BATCHES)}'
         try:
             with TemporaryDirectory() as folder:
                 called = EXPORTERS[exporter](model, torch.rand(2, 3, *size), Path(folder) / 'model.onnx')
