@@ -92,4 +92,8 @@ def make_environment(root: Path) -> Environment:
     # A plain path entry: the .pth of this project's own editable install is not read through it.
     folders = {sysconfig.get_path(name) for name in ('purelib', 'platlib')}
     (environment.site / 'stack.pth').write_text('\n'.join(folders))
+    # Nor is setuptools' own, by which Python 3.12 has the distutils that mmengine imports; read after the folders.
+    for folder in folders:
+        for file in Path(folder).glob('distutils-precedence.pth'):
+            shutil.copy(file, environment.site / 'stack_distutils.pth')
     return environment
