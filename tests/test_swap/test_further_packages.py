@@ -97,6 +97,16 @@ def test_a_pose_head_reads_the_whole_depth() -> None:
         swap('mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_cpm_8xb64-210e_coco-256x192')
 
 
+def test_the_pose_neck_that_is_there_joins_the_stages() -> None:
+    """ViTPose's simple head stands behind a FeatureMapProcessor of its own, which enlarges what it is given."""
+    pytest.importorskip('mmpose')
+    source = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_ViTPose-base-simple_8xb64-210e_coco-256x192'
+    model = swap(source, 'tiny').config.model
+    assert model.neck == {**load(source).model.neck, 'concat': True}
+    assert model.backbone.out_indices == (2, 3)
+    assert model.head.in_channels == 384 + 768
+
+
 @pytest.mark.parametrize(
     ('source', 'width'),
     [

@@ -200,8 +200,11 @@ class Replacement:
         first = self.new.strides.index(self.out[0].stride)
         self.backbone['out_indices'] = tuple(range(first, len(self.new.strides)))
         joined = [Feature(c, s) for c, s in zip(self.new.channels, self.new.strides)][first:]
-        self.necks.insert(0, {'type': 'FeatureMapProcessor', 'concat': True})
-        self.known.insert(1, self.before)
+        if self.necks:
+            self.necks[0]['concat'] = True
+        else:
+            self.necks.append({'type': 'FeatureMapProcessor', 'concat': True})
+            self.known.append(self.before)
         self.out = self.after = joined
         self.notes.append(
             f'FeatureMapProcessor joins the maps of strides {[f.stride for f in joined]} at the first of them: the old '

@@ -144,7 +144,8 @@ def train(
             group['lr'] = rate * warmup * 0.5 * (1 + math.cos(math.pi * max(0.0, 2 * share - 1)))
         if rng.random() < SMALL:
             images = F.avg_pool2d(images, 2)
-        losses = model.distill(model.backbone(images), targets)
+        with torch.autocast('cpu', torch.bfloat16):
+            losses = model.distill(model.backbone(images), targets)
         loss = sum(losses.values())
         optimizer.zero_grad()
         loss.backward()
