@@ -41,7 +41,7 @@ def run(
 
 @pytest.mark.parametrize(('run', 'task'), [(task, task) for task in TASKS], indirect=['run'])
 def test_figures_and_pictures(run: demo.Run, task: str) -> None:
-    figures = demo.TASKS[task][1](run)
+    figures = demo.TASKS[task].evaluate(run)
     assert len(run.history.losses) == 2
     assert len(figures) == (2 if task == 'det' else 1)
     for figure in figures:

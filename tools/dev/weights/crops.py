@@ -11,7 +11,7 @@ import numpy as np
 
 FASHION = Path('/usr/share/datasets/fashion-mnist')
 # How often a crop is of each kind, and how often two are mixed.
-PHOTOGRAPH, WALLPAPER, CUTOUT, FASHION_ITEM = 0.42, 0.2, 0.22, 0.16
+PHOTOGRAPH, WALLPAPER, CUTOUT, FASHION_ITEM = 0.3, 0.14, 0.4, 0.16
 MIXED = 0.3
 
 

@@ -4,7 +4,8 @@
     PYTHONPATH=.:tools python -m dev.weights.dense segmentation --data composites --weights work/lite.pth
     PYTHONPATH=.:tools python -m dev.weights.dense direct --data composites
 
-The models, losses and optimizers are those of this project's configs; pictures, batch, rate and length are smaller.
+The models, losses and optimizers are those of this project's configs; pictures, batch, rate and length are smaller,
+and both arms train in bfloat16.
 `direct` gives both arms the same processor time: all of it at 192 pixels, or the first part at 96.
 """
 
@@ -19,6 +20,7 @@ import torch
 from mmengine.config import Config
 
 from mmsepvit.config_tree import replace_sync_bn
+from mmsepvit.engine.precision import set_precision
 from mmsepvit.engine.runner import build_runner
 
 from . import results
@@ -34,8 +36,7 @@ def base(name: str, work: Path, seed: int, start: dict | None, steps: int) -> Co
     config.model.backbone.update(init_cfg=start, drop_path_rate=0.0)
     config.work_dir = str(work)
     config.randomness = {'seed': seed}
-    config.optim_wrapper.type = 'OptimWrapper'
-    config.optim_wrapper.pop('loss_scale', None)
+    set_precision(config, 'bf16')
     config.optim_wrapper.optimizer.lr = RATE
     config.train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': steps, 'val_interval': steps}
     warmup = max(1, steps // 10)

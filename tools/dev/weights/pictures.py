@@ -2,12 +2,13 @@
 
 They are in Debian packages; nothing has to be installed:
 
-    apt-get download gcompris-qt-data lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 gnome-taquin
+    apt-get download gcompris-qt-data lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 gnome-taquin openclipart-png
     for deb in *.deb; do dpkg-deb -x $deb packages/${deb%%_*}; done
     PYTHONPATH=.:tools python -m dev.weights.pictures packages pictures
 
 The licence of each picture is read from its package's ``debian/copyright``, where the last paragraph that names a file
-counts. Pictures under the GPL, the GFDL or a licence not listed here are left out.
+counts. Pictures under the GPL, the GFDL or a licence not listed here are left out. All of openclipart-png is in the
+public domain, as its copyright file says in a form of its own; of it the folders that show things are taken.
 """
 
 from __future__ import annotations
@@ -26,9 +27,17 @@ import cv2
 import numpy as np
 
 PACKAGES = ('gcompris-qt-data', 'lomiri-wallpapers-16.04', 'lomiri-wallpapers-20.04', 'gnome-taquin')
+DRAWINGS = 'openclipart-png'
+# Folders of the drawings that show no icons, signs, flags or shapes.
+THINGS = (
+    *('animals', 'buildings', 'education', 'electronics', 'food', 'household', 'office', 'people', 'plants', 'tools'),
+    *('recreation/music', 'recreation/sports', 'recreation/toys', 'recreation/party', 'recreation/holiday'),
+    *('transportation/vehicles', 'transportation/boating', 'computer/hardware'),
+)
 LICENCES = re.compile(r'CC0-1\.0|CC-BY(-SA)?-[1-4]\.[05]|public-domain')
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp')
 MAX_SIDE = 1280
+MAX_DRAWING = 256  # side of a drawing, which is always pasted whole
 _DIRECTORY, _DEFLATED, _ZSTD = 2, 1, 4  # flags of a node of a Qt resource file
 
 
@@ -107,30 +116,40 @@ def find_rule(rules: list[Rule], name: str) -> Rule | None:
     return None
 
 
-def collect(packages: Path, out: Path) -> list[dict]:
-    """Writes the pictures as PNG, alpha kept, sides of 1280 pixels at most, and a list of them with their authors."""
-    out.mkdir(parents=True, exist_ok=True)
-    entries = []
+def licensed_files(packages: Path) -> Iterator[tuple[str, str, bytes, Rule]]:
+    """The pictures that may be used: package, name, content, and what its licence is."""
     for package in PACKAGES:
         folder = packages / package
         rules = read_copyright(folder / 'usr/share/doc' / package / 'copyright')
         for name, content in package_files(folder):
             rule = find_rule(rules, name) if Path(name).suffix in SUFFIXES else None
-            if rule is None or not LICENCES.fullmatch(rule.licence):
-                continue
-            picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-            if picture is None or picture.ndim != 3 or min(picture.shape[:2]) < 64:
-                continue
-            scale = MAX_SIDE / max(picture.shape[:2])
-            if scale < 1:
-                picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            has_alpha = picture.shape[2] == 4 and picture[..., 3].min() == 0
-            file = f'{len(entries):04d}.png'
-            cv2.imwrite(str(out / file), picture if has_alpha else picture[..., :3])
-            entries.append(
-                {'file': file, 'package': package, 'name': name, 'cutout': bool(has_alpha), **rule._asdict()}
-            )
-            del entries[-1]['pattern']
+            if rule and LICENCES.fullmatch(rule.licence):
+                yield package, name, content, rule
+    folder = packages / DRAWINGS
+    rule = Rule('*', 'contributors of the Open Clip Art Library', 'public-domain', 'openclipart.org')
+    for name, content in package_files(folder):
+        if name.split('/png/')[-1].startswith(tuple(f'{part}/' for part in THINGS)):
+            yield DRAWINGS, name, content, rule
+
+
+def collect(packages: Path, out: Path) -> list[dict]:
+    """Writes the pictures as PNG, alpha kept, sides of 1280 pixels at most, and a list of them with their authors."""
+    out.mkdir(parents=True, exist_ok=True)
+    entries = []
+    for package, name, content, rule in licensed_files(packages):
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        if picture is None or picture.ndim != 3 or picture.dtype != np.uint8 or min(picture.shape[:2]) < 64:
+            continue
+        scale = (MAX_DRAWING if package == DRAWINGS else MAX_SIDE) / max(picture.shape[:2])
+        if scale < 1:
+            picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        has_alpha = picture.shape[2] == 4 and picture[..., 3].min() == 0
+        if package == DRAWINGS and not has_alpha:
+            continue
+        file = f'{len(entries):04d}.png'
+        cv2.imwrite(str(out / file), picture if has_alpha else picture[..., :3])
+        entries.append({'file': file, 'package': package, 'name': name, 'cutout': bool(has_alpha), **rule._asdict()})
+        del entries[-1]['pattern']
     (out / 'pictures.json').write_text(json.dumps(entries, indent=1, ensure_ascii=False), encoding='utf-8')
     return entries
 
