@@ -28,7 +28,7 @@ from ..evaluation.runs import History, read_history, read_metrics, read_predicti
 from .command import Parser
 
 _PICTURES = 8
-_LEAST_SCORE = 0.5  # of a detected object that is drawn
+_LEAST_SCORE = 0.8  # of a detected object that is drawn
 # glibc gives large arrays back to the system when they are freed, and has them filled with zeros again for the next
 # ones: a seventh of an iteration's time. These settings of it let a process keep its memory; other C libraries do not
 # read them.
