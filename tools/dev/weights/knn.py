@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -28,29 +30,38 @@ def main() -> None:
     images, labels = load_stamps(args.packages)
     majority = Counter(labels.tolist()).most_common(1)[0][1] / len(labels)
 
-    def add(arm: str, seed: int, accuracy: float) -> None:
+    def add(arm: str, seed: int, accuracy: Callable[[], float]) -> None:
         key = {'table': 'knn', 'arm': arm, 'seed': seed}
         if not results.is_there(key):
-            results.add(key, accuracy=round(accuracy, 4))
+            results.add(key, accuracy=round(accuracy(), 4))
 
-    def add_nearest(arm: str, seed: int, features: torch.Tensor) -> None:
-        add(arm, seed, leave_one_out(features, labels))
+    def nearest(features: torch.Tensor) -> float:
+        return leave_one_out(features, labels)
 
-    def pooled(backbone: SepViT) -> torch.Tensor:
-        return embed(lambda x: backbone(x)[-1].mean(dim=(2, 3)), images)
-
-    add('the largest class', 0, majority)
-    add_nearest('pixels', 0, images.flatten(1))
-    for seed in args.seeds:
+    def untrained(seed: int) -> float:
         torch.manual_seed(seed)
-        add_nearest('untrained SepViT-Lite', seed, pooled(SepViT('lite').eval()))
-    if args.weights:
-        start = {'type': 'Pretrained', 'checkpoint': args.weights, 'prefix': 'backbone.'}
-        student = SepViT('lite', init_cfg=start).eval()
+        return pooled(SepViT('lite'))
+
+    def distilled() -> float:
+        student = SepViT('lite', init_cfg={'type': 'Pretrained', 'checkpoint': args.weights, 'prefix': 'backbone.'})
         student.init_weights()
-        add_nearest('distilled SepViT-Lite', 0, pooled(student))
-    teacher = EfficientNetLite0().eval()
-    add_nearest('its teacher', 0, embed(lambda x: teacher.backbone(x)[-1], images))
+        return pooled(student)
+
+    def pooled(backbone: SepViT) -> float:
+        backbone.eval()
+        return nearest(embed(lambda x: backbone(x)[-1].mean(dim=(2, 3)), images))
+
+    def teacher() -> float:
+        model = EfficientNetLite0().eval()
+        return nearest(embed(lambda x: model.backbone(x)[-1], images))
+
+    add('the largest class', 0, lambda: majority)
+    add('pixels', 0, lambda: nearest(images.flatten(1)))
+    for seed in args.seeds:
+        add('untrained SepViT-Lite', seed, partial(untrained, seed))
+    if args.weights:
+        add('distilled SepViT-Lite', 0, distilled)
+    add('its teacher', 0, teacher)
 
 
 if __name__ == '__main__':
