@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from torch import nn
 
 from mmsepvit.models.distillation import FeatureDistillation, Targets
 
@@ -39,10 +40,10 @@ PAIRS = [
 ]
 
 
-def build(teachers: Sequence[dict] = (), seed: int = 0) -> FeatureDistillation:
+def build(teachers: Sequence[dict] = (), seed: int = 0, backbone: nn.Module | None = None) -> FeatureDistillation:
     torch.manual_seed(seed)
     return FeatureDistillation(
-        backbone={'type': 'mmsepvit.SepViT', 'arch': 'lite', 'window_token': 'zero'},
+        backbone=backbone or {'type': 'mmsepvit.SepViT', 'arch': 'lite', 'window_token': 'zero'},
         teachers=teachers,
         pairs=PAIRS,
         standardize='channel',
@@ -106,9 +107,10 @@ def train(
     start: Path | None = None,
     packages: Path | None = None,
     seed: int = 0,
+    backbone: nn.Module | None = None,
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    model = build(seed=seed).train()
+    model = build(seed=seed, backbone=backbone).train()
     if start:
         start_from(start, model)
     average = copy.deepcopy(model).eval()
