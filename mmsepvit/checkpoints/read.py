@@ -38,9 +38,12 @@ from ..errors import UserError, did_you_mean
 from ..models.pretrained import reading_for_backbone
 from . import unpickling
 from .checksums import find_damage
+from .widen import widen
 
 PACKAGE_SCHEME = 'mmsepvit://'
 """What stands before the name of weights that this package carries."""
+WIDENED = {'sepvit_tiny_widened': ('sepvit_lite_distilled', 3)}
+"""Names of weights that are made of those of a narrower model when they are read, and of how many times its width."""
 
 
 @dataclass
@@ -266,11 +269,16 @@ def load_from_file(filename: str, map_location: Any = None) -> Any:
 def load_from_package(filename: str, map_location: Any = None) -> Any:
     """What mmengine calls for ``mmsepvit://NAME``: weights that this package carries."""
     name = filename[len(PACKAGE_SCHEME) :]
+    if name in WIDENED:
+        narrow, times = WIDENED[name]
+        content = load_from_package(PACKAGE_SCHEME + narrow)
+        return {**content, 'state_dict': widen(content['state_dict'], times)}
     folder = resources.files('mmsepvit') / 'weights'
     if not (folder / f'{name}.safetensors').is_file():
         files = folder.iterdir() if folder.is_dir() else ()
-        names = sorted(Path(file.name).stem for file in files if file.name.endswith('.safetensors'))
-        raise UserError(f"'{filename}': this package carries no weights of that name.{did_you_mean(name, names)}")
+        names = [Path(file.name).stem for file in files if file.name.endswith('.safetensors')]
+        known = sorted([*names, *WIDENED])
+        raise UserError(f"'{filename}': this package carries no weights of that name.{did_you_mean(name, known)}")
     with resources.as_file(folder / f'{name}.safetensors') as file:
         return read_file(file)
 

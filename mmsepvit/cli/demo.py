@@ -158,17 +158,23 @@ class Task:
     options: tuple[str, ...] = ()
 
 
-# The segmentor starts from nothing; the two others show what the weights of the package do in as short a time.
+def _start(weights: str) -> tuple[str, ...]:
+    return (
+        'model.backbone.init_cfg.type=Pretrained',
+        f'model.backbone.init_cfg.checkpoint=mmsepvit://{weights}',
+        'model.backbone.init_cfg.prefix=backbone.',
+    )
+
+
+# All start from the weights of the package, which a training of minutes needs; the detector's config names them itself.
 TASKS = {
-    'seg': Task('upernet_sepvit_t_ade20k', _segmentation),
+    'seg': Task('upernet_sepvit_t_ade20k', _segmentation, _start('sepvit_tiny_widened')),
     'det': Task('mask_rcnn_sepvit_lite_1x_coco', _detection),
     'cls': Task(
         'sepvit_lite_imagenet',
         _classification,
         (
-            'model.backbone.init_cfg.type=Pretrained',
-            'model.backbone.init_cfg.checkpoint=mmsepvit://sepvit_lite_distilled',
-            'model.backbone.init_cfg.prefix=backbone.',
+            *_start('sepvit_lite_distilled'),
             'model.backbone.single_window_psa=True',  # as the weights have it
             'optim_wrapper.optimizer.lr=5e-4',
         ),

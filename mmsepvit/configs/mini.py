@@ -57,7 +57,7 @@ class MiniSettings:
 
 # Crops of 84 pixels give stage 1 maps of 21, three windows: 64 would be padded to the same work.
 SETTINGS = {
-    'mmseg': MiniSettings(shrink=512 / 84, batch_size=4, lr=6e-4, length=700, warmup=30, val_interval=175),
+    'mmseg': MiniSettings(shrink=512 / 84, batch_size=4, lr=6e-4, length=300, warmup=30, val_interval=100),
     'mmdet': MiniSettings(shrink=5, batch_size=2, lr=3e-4, length=6, warmup=30, val_interval=2),
     'mmpretrain': MiniSettings(shrink=4, batch_size=16, lr=1e-4, length=24, warmup=40, val_interval=4),
 }
