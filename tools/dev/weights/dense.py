@@ -60,7 +60,7 @@ def detection(data: Path, side: int, **settings: object) -> Config:
     for head in ('bbox_head', 'mask_head'):
         config.model.roi_head[head].num_classes = len(CLASSES)
     # The heads of 512 regions a picture would take most of the time; at most five objects are in one.
-    config.model.train_cfg.rcnn.sampler.num = 32
+    config.model.train_cfg.rcnn.sampler.num = 16
     read = [
         {'type': 'LoadImageFromFile'},
         {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True},
