@@ -59,8 +59,10 @@ def detection(data: Path, side: int, **settings: object) -> Config:
     config = base('mask_rcnn_sepvit_lite_1x_coco', **settings)
     for head in ('bbox_head', 'mask_head'):
         config.model.roi_head[head].num_classes = len(CLASSES)
-    # The heads of 512 regions a picture would take most of the time; at most five objects are in one.
+    # The heads of many regions would take most of the time, and at most five objects are in a picture.
     config.model.train_cfg.rcnn.sampler.num = 16
+    config.model.test_cfg.rpn.max_per_img = 200
+    config.model.test_cfg.rcnn.max_per_img = 20
     read = [
         {'type': 'LoadImageFromFile'},
         {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True},

@@ -122,7 +122,8 @@ def likeness(model: nn.Module, source: nn.Module, images: Tensor) -> float:
 
 def convert(work: Path) -> Path:
     """Of the ways to begin PSA, takes the one whose last map is the most like the Swin's."""
-    source = swin().eval()
+    source = swin()
+    source.eval()  # it returns nothing
     state = torch.load(work / 'swin' / 'last.pth', map_location='cpu', weights_only=True)['average']
     source.load_state_dict({k[len(PREFIX) :]: v for k, v in state.items() if k.startswith(PREFIX)})
     rows = np.load(sorted(work.glob('*.images.npy'))[0], mmap_mode='r')[:512]
