@@ -51,19 +51,16 @@ def from_swin(source: nn.Module, psa: str, scale: float) -> SepViT:
     model = SepViT('lite')
     model.init_weights()
     for i, stage in enumerate(model.stages):
+        kernel = stage.patch_embed.proj.weight.zero_()
         if i == 0:
-            kernel = torch.zeros_like(stage.patch_embed.proj.weight)
             kernel[..., 3:7, 3:7] = source.patch_embed.projection.weight
-            stage.patch_embed.proj.weight.copy_(kernel)
             stage.patch_embed.proj.bias.copy_(source.patch_embed.projection.bias)
             stage.patch_embed.norm.load_state_dict(source.patch_embed.norm.state_dict())
         else:
             merge = source.stages[i - 1].downsample
             weight = merge.reduction.weight * merge.norm.weight  # (C_out, 4 * C_in), order (c, kh, kw)
             weight = weight - weight.mean(dim=1, keepdim=True)
-            kernel = torch.zeros_like(stage.patch_embed.proj.weight)
             kernel[..., 1:3, 1:3] = weight.view(*kernel.shape[:2], 2, 2)
-            stage.patch_embed.proj.weight.copy_(kernel)
             stage.patch_embed.proj.bias.copy_(merge.reduction.weight @ merge.norm.bias)
         nn.init.zeros_(stage.cpe.proj.weight)
         nn.init.zeros_(stage.cpe.proj.bias)
@@ -90,8 +87,8 @@ def copy_block(block: nn.Module, old: nn.Module, psa: str, scale: float) -> None
 
 
 @torch.no_grad()
-def match_moments(model: SepViT, source: nn.Module, images: Tensor) -> None:
-    """Gives the norms after the merges the mean and deviation of each channel that the Swin has there."""
+def merged_maps(source: nn.Module, images: Tensor) -> dict[int, Tensor]:
+    """What the Swin's stages 1 to 3 get from the merges before them, (B, N, C)."""
     wanted: dict[int, Tensor] = {}
     hooks = [
         source.stages[i].downsample.register_forward_hook(lambda _m, _in, out, i=i: wanted.update({i + 1: out[0]}))
@@ -100,6 +97,12 @@ def match_moments(model: SepViT, source: nn.Module, images: Tensor) -> None:
     source(images)
     for hook in hooks:
         hook.remove()
+    return wanted
+
+
+@torch.no_grad()
+def match_moments(model: SepViT, wanted: dict[int, Tensor], images: Tensor) -> None:
+    """Gives the norms after the merges the mean and deviation of each channel that the Swin has there."""
     for i in (1, 2, 3):  # from the outside in: what a stage gets depends on the ones before it
         norm = model.stages[i].patch_embed.norm
         found: list[Tensor] = []
@@ -113,11 +116,10 @@ def match_moments(model: SepViT, source: nn.Module, images: Tensor) -> None:
 
 
 @torch.no_grad()
-def likeness(model: nn.Module, source: nn.Module, images: Tensor) -> float:
-    """Mean cosine of the last maps, each channel's mean over the images taken off."""
-    ours, theirs = model(images)[-1], source(images)[-1]
-    ours, theirs = (x - x.mean(dim=(0, 2, 3), keepdim=True) for x in (ours, theirs))
-    return float(F.cosine_similarity(ours, theirs, dim=1).mean())
+def last_map(model: nn.Module, images: Tensor) -> Tensor:
+    """The last map, each channel's mean over the images taken off."""
+    x = model(images)[-1]
+    return x - x.mean(dim=(0, 2, 3), keepdim=True)
 
 
 def convert(work: Path) -> Path:
@@ -128,12 +130,16 @@ def convert(work: Path) -> Path:
     source.load_state_dict({k[len(PREFIX) :]: v for k, v in state.items() if k.startswith(PREFIX)})
     rows = np.load(sorted(work.glob('*.images.npy'))[0], mmap_mode='r')[:512]
     fit, held_out = normalize(rows[:256]), normalize(rows[256:])
+    sizes = (held_out, F.avg_pool2d(held_out, 2))
+    # What the Swin says is the same for all ways.
+    wanted, theirs = merged_maps(source, fit), [last_map(source, images) for images in sizes]
     best, chosen = -1.0, None
     for psa in PSA:
         for scale in (0.5, 1.0):
             model = from_swin(source, psa, scale).eval()
-            match_moments(model, source, fit)
-            values = [likeness(model, source, images) for images in (held_out, F.avg_pool2d(held_out, 2))]
+            match_moments(model, wanted, fit)
+            ours = [last_map(model, images) for images in sizes]
+            values = [float(F.cosine_similarity(x, y, dim=1).mean()) for x, y in zip(ours, theirs)]
             print(f'PSA {psa}, projection times {scale}: cosine {values[0]:.3f}, at half the size {values[1]:.3f}')
             if values[1] > best:  # fine-tuning is at that size
                 best, chosen = values[1], model
