@@ -1,4 +1,4 @@
-"""Converts a checkpoint of the published implementation; ``convert_checkpoint.py --help`` lists the options."""
+"""Converts a published or a Swin checkpoint; ``convert_checkpoint.py --help`` lists the options."""
 
 from command import run
 

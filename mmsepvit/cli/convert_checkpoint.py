@@ -1,58 +1,66 @@
-"""The command line of ``tools/convert_checkpoint.py``: published checkpoints as files for this project."""
+"""The command line of ``tools/convert_checkpoint.py``: others' checkpoints as files for this project."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..checkpoints import convert_official_state_dict
 from ..checkpoints.fits import guess_arch
-from ..checkpoints.read import first_not_finite, read_file
+from ..checkpoints.read import read_checkpoint, reading_safely
+from ..checkpoints.swin import is_swin, start_from_swin
 from ..checkpoints.write import check_destination, encode_weights, write_whole
+from ..configs.swap.preprocessor import MEAN, STD
+from ..datasets.images import image_files, read_image
 from ..errors import UserError
 from ..models import SepViT
 from ..models.pretrained import check_transfer, describe
 from ..version import __version__
 from .command import Parser, add_trust
 
+_SIDE = 224
+_IMAGES, _FEWEST = 64, 16
+
 
 def main(argv: list[str]) -> None:
-    """Converts a published-format checkpoint file and prints what it was.
+    """Converts a checkpoint file and prints what it was.
 
     Args:
         argv: Arguments of the command line, without the program's name.
 
     Raises:
-        UserError: A file cannot be read or written, or is not a whole SepViT checkpoint in the published format.
+        UserError: A file cannot be read or written, or is no whole checkpoint of a Swin Transformer, or of SepViT in
+            the published format.
     """
     parser = Parser(
         'convert_checkpoint.py',
-        'Converts a checkpoint of the published SepViT implementation, classification or dense.',
+        'Converts a checkpoint of the published SepViT implementation, classification or dense; of a Swin Transformer '
+        '(mmpretrain, mmdet, mmseg, timm or its own implementation) it makes a dense SepViT to start from.',
     )
-    parser.add_argument('src', metavar='SRC', help='checkpoint in the published format')
+    parser.add_argument('src', metavar='SRC', help='checkpoint to read')
     parser.add_argument('dst', metavar='DST', type=Path, help='.pth or .safetensors file to write')
+    parser.add_argument(
+        '--images',
+        metavar='FOLDER',
+        help=f'for a Swin Transformer: a folder of pictures such as it was trained on, of which {_IMAGES} are read',
+    )
     add_trust(parser)
     args = parser.parse_args(argv)
     check_destination(args.dst)
-    checkpoint = _read(args.src, args.trust)
+    with reading_safely(args.trust):
+        state = read_checkpoint(args.src)['state_dict']
     try:
-        weights = convert_official_state_dict(checkpoint)
-    except ValueError as error:
-        raise UserError(f"'{args.src}': {error}") from None
-    arch = guess_arch(weights)
-    if arch is None:
-        raise UserError(f"'{args.src}' has not the depths and channels of SepViT lite, tiny, small or base.")
-    with torch.device('meta'):
-        backbone = SepViT(arch)
-    own = {name[len('backbone.') :]: weight for name, weight in weights.items() if name.startswith('backbone.')}
-    try:
+        arch, kind, weights = _from_swin(state, args.images) if is_swin(state) else _from_official(state)
+        with torch.device('meta'):
+            backbone = SepViT(arch)
+        own = {name[len('backbone.') :]: weight for name, weight in weights.items() if name.startswith('backbone.')}
         mismatch = check_transfer(backbone, own)
-    except ValueError as error:
-        raise UserError(f"'{args.src}' looks like SepViT {arch}, but {error}") from None
-    kind = 'classification' if any(name.endswith('.window_token') for name in own) else 'dense'
+    except (ValueError, UserError) as error:
+        raise UserError(f"'{args.src}': {error}") from None
     meta = {'arch': arch, 'kind': kind, 'mmsepvit_version': __version__}
     write_whole(encode_weights(weights, meta, args.dst.suffix), args.dst)
 
@@ -64,16 +72,25 @@ def main(argv: list[str]) -> None:
         print(f'In a dense backbone {describe(mismatch)}.')
 
 
-def _read(path: str, trust: bool) -> dict[str, Any]:
-    checkpoint = read_file(path, trust)
-    if path.endswith('.safetensors'):
-        checkpoint = checkpoint['state_dict']
-    state_dict = checkpoint.get('model', checkpoint) if isinstance(checkpoint, dict) else None
-    if not isinstance(state_dict, dict) or not all(isinstance(value, Tensor) for value in state_dict.values()):
+def _from_official(state: dict[str, Tensor]) -> tuple[str, str, dict[str, Tensor]]:
+    weights = convert_official_state_dict(state)
+    arch = guess_arch(weights)
+    if arch is None:
+        raise UserError('it has not the depths and channels of SepViT lite, tiny, small or base.')
+    return arch, 'classification' if any(name.endswith('.window_token') for name in weights) else 'dense', weights
+
+
+def _from_swin(state: dict[str, Tensor], folder: str | None) -> tuple[str, str, dict[str, Tensor]]:
+    if folder is None:
         raise UserError(
-            f"checkpoint '{path}' is not in the published format: it must hold parameters, by themselves or as 'model'."
+            'it is a Swin Transformer, and SepViT needs pictures to start from it.\n'
+            'Name a folder of some: --images FOLDER. They need no labels.'
         )
-    name = first_not_finite(state_dict)
-    if name is not None:
-        raise UserError(f"checkpoint '{path}' holds numbers that are not finite, in {name}; take one from before.")
-    return checkpoint
+    files = image_files(folder)
+    if len(files) < _FEWEST:
+        raise UserError(f"--images '{folder}': {len(files)} pictures are too few; {_FEWEST} or more are needed.")
+    chosen = [files[int(i)] for i in np.linspace(0, len(files) - 1, min(_IMAGES, len(files)))]
+    squares = np.stack([cv2.resize(read_image(str(file), _SIDE), (_SIDE, _SIDE)) for file in chosen])  # (B, H, W, 3)
+    images = torch.from_numpy((squares - np.float32(MEAN)) / np.float32(STD)).permute(0, 3, 1, 2)
+    arch, model = start_from_swin(state, images)
+    return arch, 'dense, from a Swin Transformer', {f'backbone.{name}': w for name, w in model.state_dict().items()}

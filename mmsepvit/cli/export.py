@@ -25,6 +25,7 @@ from ..checkpoints.fits import check_fits
 from ..checkpoints.read import read_checkpoint, reading_safely
 from ..config_tree import model_settings
 from ..configs.preflight import check_parts, check_work_dir
+from ..datasets.images import image_files
 from ..errors import UserError
 from ..evaluation.flops import DEFAULT_SHAPES
 from ..export.agreement import Agreement, compare
@@ -38,7 +39,6 @@ from .running import add_common, build, load, look_for_data
 # What a file may differ by: the most of all outputs, relative to the largest value, and the least cosine similarity.
 _LIMITS = {'fp32': (1e-4, 0.9999), 'fp16': (np.inf, 0.999), 'int8': (np.inf, 0.97)}
 _CALIBRATION = 32
-_IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -211,7 +211,7 @@ def _batches(args: argparse.Namespace, shape: tuple[int, int], channels: int) ->
 def _image_files(names: list[str]) -> list[Path]:
     files: list[Path] = []
     for path in map(Path, names):
-        inside = sorted(file for file in path.rglob('*') if file.suffix.lower() in _IMAGE_SUFFIXES)
+        inside = image_files(path)
         if path.is_dir() and not inside:
             raise UserError(f"--check '{path}': there are no images in this folder.")
         files += inside if path.is_dir() else [path]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -12,6 +13,14 @@ from mmengine.config import Config
 from torch import Tensor
 
 from ..errors import UserError
+
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
+"""Of files that are images, in small letters."""
+
+
+def image_files(folder: str | Path) -> list[Path]:
+    """Images in a folder and those in it, in the order of their paths."""
+    return sorted(file for file in Path(folder).rglob('*') if file.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def read_image(path: str, size: int | None = None) -> np.ndarray:

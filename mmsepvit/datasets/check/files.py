@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..images import IMAGE_SUFFIXES
 from .faults import Fault
-
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
 
 # A list that leaves out more than this part of a folder does so on purpose: it is a split of the folder, or a part.
 _OVERSIGHT = 1 / 3
