@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -105,13 +106,19 @@ def _cell(found: Sequence[Outcome]) -> str:
     return f'{folder_kind(found)}, {works} of {len(found)}'
 
 
+def _reason(detail: str) -> str:
+    """Why a config does not work, without the names and places of files, which configs of one folder differ by."""
+    detail = re.sub(r"config '[^']*'", 'its file', detail)
+    return re.split(r'\s(?:It (?:comes from|means)|You got this error|See more information) ', detail)[0]
+
+
 def _remarks(versions: Versions) -> list[str]:
     """Why configs do not work, once for all versions of which it is true."""
     said: dict[str, list[str]] = {}
     for version, found in versions.items():
         for outcome in found:
             if outcome.kind not in ('works', 'no-model'):
-                text = f'{outcome.kind}: {outcome.detail}'.replace('|', '\\|').replace('\n', ' ')
+                text = f'{outcome.kind}: {_reason(outcome.detail)}'.replace('|', '\\|').replace('\n', ' ')
                 said.setdefault(text, []).append(version)
     everywhere = set(versions)
     return [

@@ -29,6 +29,7 @@ from .composites import CLASSES
 REPO = Path(__file__).resolve().parents[3]
 RATE = 3e-4
 BATCH = 4
+EACH = 50  # steps between two values of the loss, each a mean over 10 steps
 
 
 def base(name: str, work: Path, seed: int, start: dict | None, steps: int) -> Config:
@@ -111,17 +112,18 @@ def segmentation(data: Path, side: int, **settings: object) -> Config:
     return config
 
 
-def run(config: Config) -> tuple[dict[str, float], float]:
-    """Trains, and returns the last validation's figures and the processor time of the training in seconds."""
+def run(config: Config) -> tuple[dict[str, float | list[float]], float]:
+    """Trains, and returns the last validation's figures, the loss's course and the processor time in seconds."""
     runner = build_runner(config)
     begin = time.process_time()
     runner.train()
     seconds = time.process_time() - begin
     scalars = runner.message_hub.log_scalars
     wanted = ('val/coco/bbox_mAP_50', 'val/coco/segm_mAP_50', 'val/mIoU')
-    return {name.rsplit('/', 1)[-1]: round(float(scalars[name].current()), 4) for name in wanted if name in scalars}, (
-        seconds
-    )
+    figures = {name.rsplit('/', 1)[-1]: round(float(scalars[name].current()), 4) for name in wanted if name in scalars}
+    losses, _ = scalars['train/loss'].data
+    figures['loss'] = [round(float(losses[end - 10 : end].mean()), 3) for end in range(EACH, len(losses) + 1, EACH)]
+    return figures, seconds
 
 
 def compare(command: str, args: argparse.Namespace) -> None:
