@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,18 @@ def test_the_page_has_a_column_for_each_version(tmp_path: Path) -> None:
     assert '| mmseg 2.0 | torch 2 | 2 | 1 | 0 | 0 | 0 | 0 | 0 | 1 | 1 of 3 |' in page
     assert '| ann | works, 1 of 2 | works, 1 of 2 |  | refused: a \\| b |' in page
     assert '| fcn |  | fails, 0 of 1 |  | fails: a \\| b |' in page
+
+
+def test_one_reason_of_several_files_is_told_once(tmp_path: Path) -> None:
+    found = [
+        replace(
+            outcome('ann', f'ann/{name}.py', 'broken-upstream'),
+            detail=f"config 'mmseg::ann/{name}.py' cannot be read: KeyError: 'test'\nIt comes from ann/{name}.py.",
+        )
+        for name in 'ab'
+    ]
+    write(found, tmp_path / 'page.md', 'lite')
+    assert "|  | broken-upstream: its file cannot be read: KeyError: 'test' |" in (tmp_path / 'page.md').read_text()
 
 
 def test_the_page_names_no_folder_of_this_machine() -> None:
