@@ -76,7 +76,7 @@ def _mm_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     try:
         from mmdet.models.backbones.swin import swin_converter
     except ImportError as error:
-        raise UserError(f'A Swin Transformer is read with mmdet, which cannot be imported: {error}') from None
+        raise UserError(f'it is a Swin Transformer; mmdet, which reads it, cannot be imported: {error}') from None
     if any(re.search(r'attn\.(w_msa\.)?(logit_scale|cpb_mlp)', name) for name in state):
         raise UserError('it is a Swin Transformer V2, whose blocks have their norms elsewhere; take one of version 1.')
     with_head = any('backbone.' in name for name in state)

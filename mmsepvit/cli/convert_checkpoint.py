@@ -53,8 +53,9 @@ def main(argv: list[str]) -> None:
     check_destination(args.dst)
     with reading_safely(args.trust):
         state = read_checkpoint(args.src)['state_dict']
+    images = _read_images(args.src, args.images) if is_swin(state) else None
     try:
-        arch, kind, weights = _from_swin(state, args.images) if is_swin(state) else _from_official(state)
+        arch, kind, weights = _from_official(state) if images is None else _from_swin(state, images)
         with torch.device('meta'):
             backbone = SepViT(arch)
         own = {name[len('backbone.') :]: weight for name, weight in weights.items() if name.startswith('backbone.')}
@@ -80,10 +81,16 @@ def _from_official(state: dict[str, Tensor]) -> tuple[str, str, dict[str, Tensor
     return arch, 'classification' if any(name.endswith('.window_token') for name in weights) else 'dense', weights
 
 
-def _from_swin(state: dict[str, Tensor], folder: str | None) -> tuple[str, str, dict[str, Tensor]]:
+def _from_swin(state: dict[str, Tensor], images: Tensor) -> tuple[str, str, dict[str, Tensor]]:
+    arch, model = start_from_swin(state, images)
+    return arch, 'dense, from a Swin Transformer', {f'backbone.{name}': w for name, w in model.state_dict().items()}
+
+
+def _read_images(src: str, folder: str | None) -> Tensor:
+    """Images of a folder, from its first to its last: (B, 3, H, W), normalised as ImageNet's."""
     if folder is None:
         raise UserError(
-            'it is a Swin Transformer, and SepViT needs pictures to start from it.\n'
+            f"'{src}' is a Swin Transformer, and SepViT needs pictures to start from it.\n"
             'Name a folder of some: --images FOLDER. They need no labels.'
         )
     files = image_files(folder)
@@ -91,6 +98,4 @@ def _from_swin(state: dict[str, Tensor], folder: str | None) -> tuple[str, str, 
         raise UserError(f"--images '{folder}': {len(files)} pictures are too few; {_FEWEST} or more are needed.")
     chosen = [files[int(i)] for i in np.linspace(0, len(files) - 1, min(_IMAGES, len(files)))]
     squares = np.stack([cv2.resize(read_image(str(file), _SIDE), (_SIDE, _SIDE)) for file in chosen])  # (B, H, W, 3)
-    images = torch.from_numpy((squares - np.float32(MEAN)) / np.float32(STD)).permute(0, 3, 1, 2)
-    arch, model = start_from_swin(state, images)
-    return arch, 'dense, from a Swin Transformer', {f'backbone.{name}': w for name, w in model.state_dict().items()}
+    return torch.from_numpy((squares - np.float32(MEAN)) / np.float32(STD)).permute(0, 3, 1, 2)
