@@ -124,8 +124,13 @@ def _build(state: Mapping[str, Tensor]) -> nn.Module:
         window_size=(int(len(tables[0]) ** 0.5) + 1) // 2,
         out_indices=(3,),
     )
-    own = {name: value for name, value in state.items() if name in swin.state_dict()}
+    wanted = swin.state_dict()
+    own = {name: value for name, value in state.items() if name in wanted}
+    other = [name for name, value in own.items() if value.shape != wanted[name].shape]
     missing = sorted(dict(swin.named_parameters()).keys() - own.keys())
+    if other:
+        found, right = (tuple(shapes[other[0]].shape) for shapes in (own, wanted))
+        raise UserError(f"{other[0]} has the shape {found}, a Swin Transformer's {right}.")
     if missing:
         raise UserError(f'{len(missing)} parameters of the Swin Transformer are missing, such as {missing[0]}.')
     swin.load_state_dict(own, strict=False)  # a table of positions in windows is no parameter, and not in all files

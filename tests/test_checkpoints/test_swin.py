@@ -138,6 +138,7 @@ def test_a_deep_one_gives_its_first_blocks() -> None:
     ('change', 'message'),
     [
         ({'layers.0.blocks.0.attn.logit_scale': torch.ones(1)}, 'Swin Transformer V2'),
+        ({'layers.1.blocks.0.mlp.fc1.bias': torch.zeros(5)}, r'has the shape \(5,\)'),
         ({'layers.1.blocks.0.mlp.fc1.bias': None}, '1 parameters of the Swin Transformer are missing'),
         ({'patch_embed.proj.weight': torch.zeros(48, 3, 4, 4)}, 'no SepViT has the 48 channels'),
         ({'patch_embed.proj.weight': None}, 'no SepViT has the 0 channels'),
