@@ -29,7 +29,7 @@ from .composites import CLASSES
 REPO = Path(__file__).resolve().parents[3]
 RATE = 3e-4
 BATCH = 4
-EACH = 50  # steps between two values of the loss, each a mean over 10 steps
+EACH = 50  # steps that a value of the loss is the mean over
 
 
 def base(name: str, work: Path, seed: int, start: dict | None, steps: int) -> Config:
@@ -122,7 +122,7 @@ def run(config: Config) -> tuple[dict[str, float | list[float]], float]:
     wanted = ('val/coco/bbox_mAP_50', 'val/coco/segm_mAP_50', 'val/mIoU')
     figures = {name.rsplit('/', 1)[-1]: round(float(scalars[name].current()), 4) for name in wanted if name in scalars}
     losses, _ = scalars['train/loss'].data
-    figures['loss'] = [round(float(losses[end - 10 : end].mean()), 3) for end in range(EACH, len(losses) + 1, EACH)]
+    figures['loss'] = [round(float(losses[end - EACH : end].mean()), 3) for end in range(EACH, len(losses) + 1, EACH)]
     return figures, seconds
 
 
