@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from kinds import ENTRIES, build_backbone, published, shapes
+from mmengine.registry import DefaultScope
 from torch import Tensor
 
 from mmsepvit import convert_official_state_dict
@@ -28,7 +29,8 @@ def test_names_and_shapes_are_the_models(kind: str, arch: str) -> None:
 def test_names_and_shapes_are_mmpretrains(arch: str) -> None:
     models = pytest.importorskip('mmpretrain.models')
     backbone = build_backbone('classification', arch)
-    with torch.device('meta'):
+    # Its preprocessor has no scope of its own, and another test's training may have left one.
+    with torch.device('meta'), DefaultScope.overwrite_default_scope('mmpretrain'):
         classifier = models.ImageClassifier(
             backbone={
                 'type': 'mmsepvit.SepViT',
