@@ -101,13 +101,14 @@ def _arch(state: Mapping[str, Tensor]) -> str:
     fitting = [
         name
         for name, arch in SepViT.arch_zoo.items()
-        if len(name) > 1 and arch['channels'][0] == channels and all(a <= b for a, b in zip(arch['depths'], depths))
+        if arch['channels'][0] == channels and all(a <= b for a, b in zip(arch['depths'], depths))
     ]
     if not fitting:
         raise UserError(
             f'no SepViT has the {channels} channels of this Swin Transformer and depths up to {depths}.\n'
             'Swin-T, -S and -B become SepViT-T, -S and -B.'
         )
+    # Of an architecture's names the whole one comes first, and `max` takes the first.
     return max(fitting, key=lambda name: sum(SepViT.arch_zoo[name]['depths']))
 
 

@@ -15,7 +15,7 @@ from ..checkpoints.read import read_checkpoint, reading_safely
 from ..checkpoints.swin import is_swin, start_from_swin
 from ..checkpoints.write import check_destination, encode_weights, write_whole
 from ..configs.swap.preprocessor import MEAN, STD
-from ..datasets.images import image_files, read_image
+from ..datasets.images import images_in, read_image
 from ..errors import UserError
 from ..models import SepViT
 from ..models.pretrained import check_transfer, describe
@@ -93,7 +93,7 @@ def _read_images(src: str, folder: str | None) -> Tensor:
             f"'{src}' is a Swin Transformer, and SepViT needs pictures to start from it.\n"
             'Name a folder of some: --images FOLDER. They need no labels.'
         )
-    files = image_files(folder)
+    files = images_in(folder)
     if len(files) < _FEWEST:
         raise UserError(f"--images '{folder}': {len(files)} pictures are too few; {_FEWEST} or more are needed.")
     chosen = [files[int(i)] for i in np.linspace(0, len(files) - 1, min(_IMAGES, len(files)))]

@@ -25,7 +25,7 @@ from ..checkpoints.fits import check_fits
 from ..checkpoints.read import read_checkpoint, reading_safely
 from ..config_tree import model_settings
 from ..configs.preflight import check_parts, check_work_dir
-from ..datasets.images import image_files
+from ..datasets.images import images_in
 from ..errors import UserError
 from ..evaluation.flops import DEFAULT_SHAPES
 from ..export.agreement import Agreement, compare
@@ -211,7 +211,7 @@ def _batches(args: argparse.Namespace, shape: tuple[int, int], channels: int) ->
 def _image_files(names: list[str]) -> list[Path]:
     files: list[Path] = []
     for path in map(Path, names):
-        inside = image_files(path)
+        inside = images_in(path)
         if path.is_dir() and not inside:
             raise UserError(f"--check '{path}': there are no images in this folder.")
         files += inside if path.is_dir() else [path]

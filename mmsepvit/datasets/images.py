@@ -18,7 +18,7 @@ IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tif
 """Of files that are images, in small letters."""
 
 
-def image_files(folder: str | Path) -> list[Path]:
+def images_in(folder: str | Path) -> list[Path]:
     """Images in a folder and those in it, in the order of their paths."""
     return sorted(file for file in Path(folder).rglob('*') if file.suffix.lower() in IMAGE_SUFFIXES)
 

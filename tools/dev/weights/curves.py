@@ -17,10 +17,11 @@ COLOURS = {'scratch': 'tab:gray', 'distilled': 'tab:blue'}
 
 def main() -> None:
     plt.rcParams.update({'svg.hashsalt': 'weights', 'font.size': 9})  # the same picture of the same rows
+    measured = rows()
     figure, axes = plt.subplots(1, len(MODELS), figsize=(8, 2.8), layout='constrained')
     for axis, (table, model) in zip(axes, MODELS.items()):
         for arm, colour in COLOURS.items():
-            for i, row in enumerate(row for row in rows() if (row['table'], row['arm']) == (table, arm)):
+            for i, row in enumerate(row for row in measured if (row['table'], row['arm']) == (table, arm)):
                 steps = [EACH * (n + 1) for n in range(len(row['loss']))]
                 axis.plot(steps, row['loss'], color=colour, label=None if i else arm)
         axis.set(title=f'{model}, SepViT-Lite', xlabel='step', ylabel='training loss', yscale='log')
